@@ -1,0 +1,50 @@
+# Everything a developer or a visitor runs. Needs python3 (3.11 or newer) with venv, and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check fmt bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(STAMP) ## make .venv with the locked packages
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(STAMP) ## a shop's half year on the embedded database, then stay up (options: ARGS="--months 2")
+	$(BIN)/servicelane demo $(ARGS)
+
+serve: $(STAMP) ## serve on the embedded database
+	$(BIN)/servicelane serve $(ARGS)
+
+test: $(STAMP) ## the tests, on an embedded PostgreSQL of their own (options: ARGS="-k name")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## format, lint, types, import contracts, migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m alembic_check
+
+fmt: $(STAMP) ## format, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## the benchmark: ratios against hand-written endpoints, in one run
+	$(BIN)/python -m bench $(ARGS)
+
+lock: ## refresh both locks (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet --upgrade pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet --upgrade pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Servicelane: the after-sales desk of a car dealership, as a service."""
