@@ -1,0 +1,1 @@
+"""HTTP only: typed input, one service call, a response."""
