@@ -10,7 +10,7 @@ from app.domain.subject import Breach, Relief, Subject
 ComplaintStatus = Literal["opened", "contacted", "resolved", "reopened"]
 
 
-class Contact(msgspec.Struct, frozen=True, gc=False):
+class Contact(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The customer was contacted about it."""
 
     at: datetime
@@ -19,7 +19,7 @@ class Contact(msgspec.Struct, frozen=True, gc=False):
     channel: str
 
 
-class Resolution(msgspec.Struct, frozen=True, gc=False):
+class Resolution(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A solution was found."""
 
     at: datetime
@@ -27,7 +27,7 @@ class Resolution(msgspec.Struct, frozen=True, gc=False):
     by: str
 
 
-class Reopening(msgspec.Struct, frozen=True, gc=False):
+class Reopening(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The solution did not hold."""
 
     at: datetime

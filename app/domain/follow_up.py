@@ -1,7 +1,7 @@
 """A follow-up call: its window, the attempts, the answer; and the commands that it allows.
 
 One state for ours and for those that a CRM keeps (H8). The window of ours is set by the service's
-own events, in seq order; everything else is a fact, in the order (occurred_at, seq). The two commute.
+own events, in seq order; everything else is a fact, in the order (occurred_at, seq). Both commute.
 """
 
 from datetime import datetime
@@ -17,7 +17,7 @@ FollowUpStatus = Literal[
 ]
 
 
-class Completion(msgspec.Struct, frozen=True, gc=False):
+class Completion(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The customer was reached."""
 
     at: datetime
@@ -29,7 +29,7 @@ class Completion(msgspec.Struct, frozen=True, gc=False):
     customer_says_on_time: bool | None = None
 
 
-class Attempt(msgspec.Struct, frozen=True, gc=False):
+class Attempt(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The customer was not reached, or did not want to talk."""
 
     at: datetime
@@ -40,7 +40,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     call_later_at: datetime | None = None
 
 
-class Assignment(msgspec.Struct, frozen=True, gc=False):
+class Assignment(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Who shall call."""
 
     at: datetime

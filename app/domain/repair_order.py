@@ -1,7 +1,7 @@
 """A repair order: what its events say of it, in the order in which they happened.
 
-Two axes, as in STAR: `stage` is where the car is, `status` how far the paper is. An event that does
-not fit the stage is still a fact and still applies what it carries (C3, C4).
+Two axes, as in STAR: `stage` is where the car is, `status` how far the paper is. An event that
+does not fit the stage is still a fact and still applies what it carries (C3, C4).
 """
 
 from datetime import datetime
@@ -29,7 +29,7 @@ Status = Literal["open", "ready_to_bill", "settled", "closed", "cancelled"]
 LAST_INSPECTION_LEVEL: Final = 3
 
 
-class Promise(msgspec.Struct, frozen=True, gc=False):
+class Promise(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A delivery time that was promised.
 
     Attributes:
@@ -50,7 +50,7 @@ class Promise(msgspec.Struct, frozen=True, gc=False):
     confirmed: bool | None = None
 
 
-class DelayNote(msgspec.Struct, frozen=True, gc=False):
+class DelayNote(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The note that the customer himself caused the delay."""
 
     at: datetime
@@ -58,7 +58,7 @@ class DelayNote(msgspec.Struct, frozen=True, gc=False):
     signed: bool
 
 
-class DelayReview(msgspec.Struct, frozen=True, gc=False):
+class DelayReview(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The spot check of such a note."""
 
     at: datetime
@@ -67,7 +67,7 @@ class DelayReview(msgspec.Struct, frozen=True, gc=False):
     reviewer: str | None = None
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True, omit_defaults=True):
     """A settlement sheet.
 
     Attributes:
@@ -95,7 +95,7 @@ class Settlement(msgspec.Struct, frozen=True):
     parts_filled: int | None = None
 
 
-class Handover(msgspec.Struct, frozen=True, gc=False):
+class Handover(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The car was handed over to the customer."""
 
     at: datetime
@@ -103,7 +103,7 @@ class Handover(msgspec.Struct, frozen=True, gc=False):
     odometer_km: Decimal | None = None
 
 
-class ComebackReport(msgspec.Struct, frozen=True, gc=False):
+class ComebackReport(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The customer came back with what should have been repaired."""
 
     at: datetime
@@ -111,7 +111,7 @@ class ComebackReport(msgspec.Struct, frozen=True, gc=False):
     comeback_ro: str | None = None
 
 
-class ComebackAssessment(msgspec.Struct, frozen=True, gc=False):
+class ComebackAssessment(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a comeback turned out to be."""
 
     at: datetime
@@ -122,14 +122,14 @@ class ComebackAssessment(msgspec.Struct, frozen=True, gc=False):
     team: str | None = None
 
 
-class Comeback(msgspec.Struct, frozen=True, gc=False):
+class Comeback(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A reported comeback with the last assessment that belongs to it, None if none does (F1)."""
 
     report: ComebackReport
     assessment: ComebackAssessment | None
 
 
-class AddOn(msgspec.Struct, gc=False):
+class AddOn(msgspec.Struct, gc=False, omit_defaults=True):
     """Extra work found in the workshop: proposed to the customer, and what he decided."""
 
     proposed_at: datetime | None = None

@@ -1,6 +1,6 @@
 """What the states of all subjects have in common: where a fold stands, and how a state is kept.
 
-A state is a mutable draft while a fold works on it and plain JSON at rest. It holds nothing personal.
+A state is a mutable draft while a fold works on it and plain JSON at rest, with nothing personal.
 """
 
 from datetime import datetime
