@@ -4,8 +4,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from app.domain.errors import ForbiddenError
 
@@ -83,6 +86,89 @@ class Principal:
             raise ForbiddenError(f"The key lacks the scope {', '.join(missing)}.")
         if store_id is not None and not self.may(store_id):
             raise ForbiddenError(f"The key is not bound to store {store_id}.")
+
+
+SETUP: Final = Principal("setup", "setup token", ALL_SCOPES)
+"""Whoever holds the setup token of the settings."""
+
+LOCAL: Final = Principal("local", "local", ALL_SCOPES)
+"""Whoever is on this machine while no key was ever issued."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """A key as it is stored: everything but the key itself.
+
+    Attributes:
+        key_id: Names the key to its operator; no secret.
+        stores: The only stores where the key counts; None is all.
+        last_used_at: To the minute, None while it was never used.
+        revoked_at: None while the key counts.
+    """
+
+    key_id: str
+    name: str
+    scopes: frozenset[Scope]
+    stores: frozenset[str] | None
+    created_at: datetime
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    @property
+    def principal(self) -> Principal:
+        """Who comes with this key."""
+        return Principal(self.key_id, self.name, self.scopes, self.stores)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a request without a key comes from, as far as the request shows it.
+
+    Attributes:
+        address: Of the other end of the connection; None where that is not known.
+        host: The `Host` header.
+        origin: The `Origin` header that a browser sends for a page.
+        forwarded: Whether a proxy says that it stands between.
+    """
+
+    address: str | None
+    host: str | None
+    origin: str | None = None
+    forwarded: bool = False
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the request was made on this machine, for this machine, by its own user.
+
+        The address alone does not tell: a page from anywhere may make a browser here send
+        requests to loopback, under a name of its own that resolves to it (DNS rebinding: the
+        `Host` is foreign) or across origins (the `Origin` is), and a proxy here speaks for others.
+        """
+        return (
+            self.address is not None
+            and is_loopback(self.address)
+            and not self.forwarded
+            and _names_this_machine(f"//{self.host or ''}")
+            and (self.origin is None or _names_this_machine(self.origin))
+        )
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether an address (no name) can only be reached from this machine."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return (mapped or ip).is_loopback
+
+
+def _names_this_machine(url: str) -> bool:
+    try:
+        name = urlsplit(url).hostname
+    except ValueError:
+        return False
+    return name is not None and (name == "localhost" or is_loopback(name))
 
 
 def token_of(secret: bytes) -> str:
