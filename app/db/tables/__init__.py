@@ -1,0 +1,29 @@
+"""The tables, one module per area. Importing this package makes `metadata` complete."""
+
+from app.db.tables import (
+    access,
+    clock,
+    event,
+    metrics,
+    personal,
+    quarantine,
+    sandbox,
+    state,
+    store,
+    webhook,
+)
+from app.db.tables.base import metadata
+
+__all__ = [
+    "access",
+    "clock",
+    "event",
+    "metadata",
+    "metrics",
+    "personal",
+    "quarantine",
+    "sandbox",
+    "state",
+    "store",
+    "webhook",
+]

@@ -1,0 +1,104 @@
+"""Databases for tests: one server per run, one migrated template, a clone for each test.
+
+The server is the embedded one, in a temporary folder of its own, unless
+SERVICELANE_TEST_DATABASE_URL names a server whose user may create databases.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from app.db import embedded, migrations
+from app.db.engine import Connection, Database, Pool, open_database
+
+# a test's database is thrown away: it need not survive a power cut
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The URL of a maintenance database of the server that the tests use."""
+    given = os.environ.get("SERVICELANE_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    folder = Path(tempfile.mkdtemp(prefix="servicelane-tests-"))
+    folder.chmod(0o711)  # as root, the server runs as another user
+    try:
+        with embedded.start(folder, options=FAST) as server:
+            yield server.url("postgres")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def template(server_url: str) -> AsyncIterator[str]:
+    """The name of a migrated, empty database to clone."""
+    async with _new_database(server_url) as name:
+        await migrations.upgrade(_with_database(server_url, name))
+        yield name
+
+
+@pytest.fixture
+async def database_url(server_url: str, template: str) -> AsyncIterator[str]:
+    """The URL of a migrated, empty database of the test's own, for its owner."""
+    async with _new_database(server_url, template) as name:
+        yield _with_database(server_url, name)
+
+
+@pytest.fixture
+async def empty_database_url(server_url: str) -> AsyncIterator[str]:
+    """The URL of a database that was never migrated."""
+    async with _new_database(server_url) as name:
+        yield _with_database(server_url, name)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """The test's database as the service opens it, in the serving role."""
+    async with open_database(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """Up to 10 connections to the test's database, as its owner."""
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def connection(database_url: str) -> AsyncIterator[Connection]:
+    """One connection to the test's database, as its owner."""
+    opened = await asyncpg.connect(database_url)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@asynccontextmanager
+async def _new_database(server_url: str, template: str = "template1") -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    server = await asyncpg.connect(server_url)
+    try:
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield name
+        finally:
+            await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await server.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

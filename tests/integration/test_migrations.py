@@ -1,0 +1,124 @@
+"""The schema: its migrations, the guard on the log, the role that serves."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from app.db import migrations
+from app.db.engine import APP_ROLE, Connection, Database
+from app.db.tables import metadata
+
+
+async def test_tables_and_migrations_agree(database_url: str) -> None:
+    await migrations.differences(database_url)
+
+
+async def test_an_empty_database_is_outdated_and_says_what_to_run(empty_database_url: str) -> None:
+    with pytest.raises(migrations.OutdatedSchemaError, match="servicelane migrate") as raised:
+        await migrations.check_schema(empty_database_url)
+    assert raised.value.current is None
+    assert raised.value.expected == migrations.expected_revision()
+
+
+async def test_a_database_of_a_newer_version_says_so(
+    database_url: str, connection: Connection
+) -> None:
+    await connection.execute("UPDATE alembic_version SET version_num = 'from-the-future'")
+
+    with pytest.raises(migrations.OutdatedSchemaError, match="run that version"):
+        await migrations.check_schema(database_url)
+    with pytest.raises(migrations.OutdatedSchemaError, match="run that version"):
+        await migrations.upgrade(database_url)
+
+
+async def test_many_processes_may_migrate_at_once(empty_database_url: str) -> None:
+    before = await asyncio.gather(*(migrations.upgrade(empty_database_url) for _ in range(4)))
+
+    assert sorted(before, key=str) == [*[migrations.expected_revision()] * 3, None]
+    await migrations.check_schema(empty_database_url)
+
+
+async def test_migrations_go_down_and_up_again(empty_database_url: str) -> None:
+    await migrations.upgrade(empty_database_url)
+    await migrations.downgrade(empty_database_url, "base")
+    assert await migrations.current_revision(empty_database_url) is None
+
+    await migrations.upgrade(empty_database_url)
+    await migrations.differences(empty_database_url)
+
+
+CHANGES = [
+    "UPDATE event SET type = type",
+    "UPDATE event SET type = type WHERE false",
+    "DELETE FROM event",
+    "TRUNCATE event",
+    "INSERT INTO event SELECT * FROM event ON CONFLICT (store_id, seq) DO UPDATE SET key = ''",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_the_log_refuses_changes_by_its_owner(connection: Connection, change: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await connection.execute(change)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_the_log_refuses_changes_in_a_replica_session(
+    connection: Connection, change: str
+) -> None:
+    await connection.execute("SET session_replication_role = replica")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+        await connection.execute(change)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_the_serving_role_may_not_change_the_log(database: Database, change: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied"):
+        await database.log.execute(change)
+
+
+async def test_the_service_works_as_the_serving_role(database: Database) -> None:
+    assert database.role == APP_ROLE
+    for pool in (database.log, database.read):
+        assert await pool.fetchval("SELECT current_user") == APP_ROLE
+
+
+async def test_the_serving_role_may_write_every_other_table(connection: Connection) -> None:
+    missing = await connection.fetch(
+        """
+        SELECT t.name, p.privilege
+          FROM unnest($1::text[]) AS t (name),
+               unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p (privilege)
+         WHERE NOT has_table_privilege($2, t.name, p.privilege)
+         ORDER BY 1, 2
+        """,
+        list(metadata.tables),
+        APP_ROLE,
+    )
+    assert [tuple(row) for row in missing] == [("event", "DELETE"), ("event", "UPDATE")]
+
+
+async def test_every_unique_key_leads_with_the_store(connection: Connection) -> None:
+    """The rule that lets the schema be distributed; the tables named here belong to no store."""
+    global_tables = [
+        "access_key",
+        "alembic_version",
+        "installation",
+        "sandbox_clock",
+        "webhook_endpoint",
+    ]
+    others = await connection.fetch(
+        """
+        SELECT i.indexrelid::regclass::text AS name
+          FROM pg_index i
+          JOIN pg_class c ON c.oid = i.indrelid
+          JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+         WHERE c.relnamespace = 'public'::regnamespace
+           AND i.indisunique
+           AND NOT c.relname = ANY ($1)
+           AND NOT (a.attname = 'store_id' AND a.atttypid = 'text'::regtype)
+        """,
+        global_tables,
+    )
+    assert [row["name"] for row in others] == []
