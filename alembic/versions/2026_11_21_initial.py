@@ -16,6 +16,8 @@ depends_on: str | Sequence[str] | None = None
 # files of app/db/sql, executed in this order once the tables are there; grants come last
 SQL_FILES = (
     "append_only.sql",
+    "read_group.sql",
+    "append_group.sql",
     "grants.sql",
 )
 
@@ -45,7 +47,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("policy_version", sa.Integer(), nullable=False),
+        sa.Column("policy_version", sa.Integer(), nullable=True),
         sa.Column("detected_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lag_seconds", sa.Numeric(), nullable=True),
         sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
@@ -634,4 +636,6 @@ def downgrade() -> None:
     )
     op.drop_table("clock")
     op.drop_table("access_key")
+    op.execute("DROP FUNCTION append_group(jsonb)")
+    op.execute("DROP FUNCTION read_group(text[], text[], text[], text[], text[], text[], text[])")
     op.execute("DROP FUNCTION event_is_append_only()")

@@ -5,6 +5,7 @@ A list is ordered by a unique key; a page begins after the key of the last item 
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, Generic, TypeVar
@@ -63,6 +64,14 @@ class Page(Generic[Item]):
 
     items: list[Item]
     next_after: tuple[KeyPart, ...] | None = None
+
+
+def page_of(
+    found: Sequence[Item], limit: int, key: Callable[[Item], tuple[KeyPart, ...]]
+) -> Page[Item]:
+    """Make the page of what a list found when it was asked for one more than `limit`."""
+    items = list(found[:limit])
+    return Page(items, key(items[-1]) if len(found) > limit else None)
 
 
 def encode_cursor(key: tuple[KeyPart, ...]) -> str:

@@ -28,7 +28,7 @@ class Clock(Table, table=True):
     due_at: datetime = Field(sa_type=INSTANT)
     next_at: datetime = Field(sa_type=INSTANT)
     state: str = Field(sa_type=Text)
-    policy_version: int = Field(sa_type=Integer)
+    policy_version: int | None = Field(default=None, sa_type=Integer)
     detected_at: datetime | None = Field(default=None, sa_type=INSTANT)
     lag_seconds: Decimal | None = Field(default=None, sa_type=Numeric)
     failures: int = Field(

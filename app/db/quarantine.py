@@ -1,0 +1,193 @@
+"""What waits in quarantine, as rows."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+import orjson
+from uuid6 import uuid7
+
+from app.domain.errors import Fault
+from app.domain.events.envelope import Reason
+from app.domain.quarantine import (
+    Item,
+    QuarantinedItem,
+    QuarantineFilter,
+    QuarantineState,
+)
+
+_COLUMNS = """
+    store_id, quarantine_id, state, reason, errors, body, content_type, attributes, source,
+    event_id, type, subject, received_at, last_seen_at, seen_count, seq, resolved_at,
+    discard_reason
+"""
+_decode_faults = msgspec.json.Decoder(list[Fault]).decode
+
+
+QuarantineRow = dict[str, Any]
+"""A quarantined item as `append_group.sql` reads it; values are JSON."""
+
+
+def quarantine_row(
+    item: Item,
+    *,
+    store_id: str,
+    reason: Reason,
+    faults: Iterable[Fault],
+    source: str | None,
+    event_id: str | None,
+    event_type: str | None,
+    subject: str | None,
+    now: datetime,
+) -> QuarantineRow:
+    """Write an item as its row."""
+    return {
+        "store_id": store_id,
+        "quarantine_id": str(uuid7()),
+        "state": QuarantineState.WAITING,
+        "reason": reason,
+        "errors": [msgspec.to_builtins(fault) for fault in faults],
+        "body": "\\x" + item.body.hex(),
+        "body_hash": "\\x" + item.body_hash.hex(),
+        "content_type": _storable(item.content_type),
+        "attributes": {name: _storable(value) for name, value in item.attributes.items()},
+        "source": _storable(source),
+        "event_id": _storable(event_id),
+        "type": _storable(event_type),
+        "subject": _storable(subject),
+        "target_source": None,
+        "target_id": None,
+        "received_at": now,
+        "last_seen_at": now,
+        "seen_count": 1,
+    }
+
+
+def add_row(rows: dict[tuple[str, bytes], QuarantineRow], row: QuarantineRow) -> None:
+    """Add a row to those of one write: the same bytes in the same store again only count."""
+    kept = rows.setdefault((row["store_id"], row["body_hash"]), row)
+    if kept is not row:
+        kept["seen_count"] += 1
+
+
+def _storable(text: str | None) -> str | None:
+    """Take out of a text what the database can't hold; the item's own bytes keep all of it."""
+    if text is None:
+        return None
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:256]
+
+
+class QuarantineRepository:
+    """Items in quarantine. Entering and leaving it for the log is the appender's."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        self._pool = pool
+
+    async def find(self, quarantine_id: str) -> QuarantinedItem | None:
+        """Find an item by its id."""
+        row = await self._pool.fetchrow(
+            f"SELECT {_COLUMNS} FROM quarantine WHERE quarantine_id = $1", quarantine_id
+        )
+        return None if row is None else _item(row)
+
+    async def list_page(
+        self, wanted: QuarantineFilter, *, after: str | None, limit: int
+    ) -> list[QuarantinedItem]:
+        """List items, the oldest first (ids rise with time), after an id."""
+        rows = await self._pool.fetch(
+            f"""SELECT {_COLUMNS} FROM quarantine
+                 WHERE ($1::text[] IS NULL OR store_id = ANY($1))
+                   AND ($2::text IS NULL OR state = $2)
+                   AND ($3::text IS NULL OR reason = $3)
+                   AND ($4::text IS NULL OR source = $4)
+                   AND ($5::text IS NULL OR type = $5)
+                   AND ($6::text IS NULL OR quarantine_id > $6)
+                 ORDER BY quarantine_id LIMIT $7""",
+            None if wanted.stores is None else list(wanted.stores),
+            wanted.state,
+            wanted.reason,
+            wanted.source,
+            wanted.type,
+            after,
+            limit,
+        )
+        return [_item(row) for row in rows]
+
+    async def put(self, rows: Iterable[QuarantineRow]) -> dict[tuple[str, bytes], str]:
+        """Keep items; what waits already is counted as seen again (A12).
+
+        Returns:
+            The quarantine id of each, by (store, hash of its bytes).
+        """
+        document = orjson.dumps({"heads": [], "quarantine": list(rows)}).decode()
+        placed = await self._pool.fetch(
+            "SELECT quarantine_store, item_hash, item_id FROM append_group($1)", document
+        )
+        return {(store_id, item_hash): item_id for store_id, item_hash, item_id in placed}
+
+    async def save_faults(
+        self,
+        store_id: str,
+        quarantine_id: str,
+        reason: Reason,
+        faults: Iterable[Fault],
+        *,
+        now: datetime,
+    ) -> None:
+        """Note what is wrong with a waiting item now."""
+        await self._pool.execute(
+            """UPDATE quarantine SET reason = $3, errors = $4, last_seen_at = $5
+                WHERE store_id = $1 AND quarantine_id = $2 AND state = 'waiting'""",
+            store_id,
+            quarantine_id,
+            reason,
+            msgspec.json.encode(list(faults)).decode(),
+            now,
+        )
+
+    async def discard(
+        self, store_id: str, quarantine_id: str, *, reason: str, now: datetime
+    ) -> bool:
+        """Throw a waiting item away, with the reason; its bytes stay. False if none waits."""
+        done = await self._pool.fetchval(
+            """UPDATE quarantine SET state = 'discarded', discard_reason = $3, resolved_at = $4
+                WHERE store_id = $1 AND quarantine_id = $2 AND state = 'waiting'
+               RETURNING true""",
+            store_id,
+            quarantine_id,
+            reason,
+            now,
+        )
+        return done is True
+
+
+def _item(row: Mapping[str, Any]) -> QuarantinedItem:
+    return QuarantinedItem(
+        store_id=row["store_id"] or None,
+        quarantine_id=row["quarantine_id"],
+        state=QuarantineState(row["state"]),
+        reason=Reason(row["reason"]),
+        faults=_decode_faults(row["errors"]),
+        item=stored_item(row),
+        source=row["source"],
+        event_id=row["event_id"],
+        type=row["type"],
+        subject=row["subject"],
+        received_at=row["received_at"],
+        last_seen_at=row["last_seen_at"],
+        seen_count=row["seen_count"],
+        seq=row["seq"],
+        resolved_at=row["resolved_at"],
+        discard_reason=row["discard_reason"],
+    )
+
+
+def stored_item(row: Mapping[str, Any]) -> Item:
+    """Read the item's own bytes, and how they were sent, from a row."""
+    return Item(
+        body=row["body"],
+        content_type=row["content_type"],
+        attributes=orjson.loads(row["attributes"] or "{}"),
+    )

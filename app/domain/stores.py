@@ -1,0 +1,25 @@
+"""A store (4S店): one shop, with the zone in which its days begin and end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store as its group set it up.
+
+    Attributes:
+        store_id: Its code, `[A-Za-z0-9_-]{1,32}`.
+        zone: Where its days, deadlines and periods are cut.
+        currency: ISO 4217; the unit of every amount of the store.
+        locale: BCP 47; the language its people are addressed in.
+    """
+
+    store_id: str
+    name: str
+    zone: ZoneInfo
+    currency: str
+    locale: str
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,747 @@
+"""One group of appends in memory: what was read, what the units decided, what is to be written.
+
+The order of things for each unit (design, section 2): identities are compared, events get their
+seqs, the touched subjects evolve (or fold again, when something arrived out of order or was
+retracted), what couples subjects reacts, and clocks follow from the states. Nothing is written
+before the whole group is decided.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import structlog
+from uuid6 import uuid7
+
+from app.db.event_log import DueClock, EventLog, Head, Target
+from app.db.quarantine import QuarantineRow, add_row, quarantine_row
+from app.db.state_rows import SubjectKey, clock_row, gone_row, state_row
+from app.domain.clocks import clocks_of
+from app.domain.errors import Fault, IdempotencyConflictError, NotFoundError
+from app.domain.events.catalog import EventRetracted
+from app.domain.events.envelope import Event, Kind, NewEvent, Rejected
+from app.domain.fold import State, evolve, fold, is_in_order
+from app.domain.follow_up import FollowUp
+from app.domain.policies import Policies
+from app.domain.quarantine import Item, QuarantineState
+from app.domain.reactions import Wanted, overdue_events, own_event, react
+from app.domain.repair_order import RepairOrder
+from app.domain.stores import Store
+
+logger = structlog.get_logger(__name__)
+
+YIELD_EVERY = 500
+"""Events handled before other requests get a turn: a large batch must not block the loop."""
+
+PUSH_FAILED_CLOCK_BY = timedelta(minutes=5)
+
+Reparse = Callable[[Item, datetime], NewEvent | Rejected]
+"""Reads a quarantined item again, by today's catalogue and stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The event is in the log."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same event is in the log already."""
+
+    seq: int
+
+
+@dataclass(slots=True)
+class Quarantined:
+    """The item lies in quarantine; `quarantine_id` is known once the group is written."""
+
+    reason: Reason
+    faults: tuple[Fault, ...]
+    store_id: str
+    body_hash: bytes
+    quarantine_id: str = ""
+
+
+Outcome = Accepted | Duplicate | Quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """An Idempotency-Key of a caller, and the hash of the request that it stands for."""
+
+    key: str
+    principal: str
+    request_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command answers; kept under its Idempotency-Key and repeated to the letter."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Facts:
+    """Unit of work: facts of one store, in the order in which they were sent.
+
+    Attributes:
+        item_of: Gives the own bytes of the event at a position; asked only for what is refused.
+        replays: Position -> (store, id) of the quarantined item that the event comes from.
+    """
+
+    store_id: str
+    events: Sequence[NewEvent]
+    item_of: Callable[[int], Item]
+    replays: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    @property
+    def weight(self) -> int:
+        return len(self.events)
+
+
+@dataclass(slots=True)
+class Command:
+    """Unit of work: something asked of this service, decided on the states as they are.
+
+    Attributes:
+        reads: Subjects that `decide` looks at.
+        decide: Gives the events; raises a `DomainError` where the state forbids the command.
+        render: Gives the answer, from the states after the events.
+    """
+
+    store_id: str
+    reads: Collection[tuple[Kind, str]]
+    decide: Callable[["CommandContext"], Sequence[NewEvent]]
+    render: Callable[["CommandContext"], Answer]
+    idempotency: Idempotency | None = None
+    answer: Answer | None = None
+    weight: int = 1
+
+
+@dataclass(slots=True)
+class Sweep:
+    """Unit of work: the clocks of one store that are due, claimed under its head."""
+
+    store_id: str
+    limit: int = 500
+    seen: int = 0
+    breached: int = 0
+    failed: int = 0
+    weight: int = 1
+
+
+Unit = Facts | Command | Sweep
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """What a command may look at: the states of its store, and the time."""
+
+    session: "AppendSession"
+    store: Store
+    now: datetime
+
+    def find(self, kind: Kind, key: str) -> State | None:
+        """Find the state of a subject among those that the command reads."""
+        entry = self.session.states.get((self.store.store_id, kind, key))
+        return None if entry is None else entry[1]
+
+    def version(self, kind: Kind, key: str) -> int:
+        """Get the version of a subject: the seq of the last event that touched it, 0 if none."""
+        entry = self.session.states.get((self.store.store_id, kind, key))
+        return 0 if entry is None else entry[0]
+
+    def follow_ups_of(self, ro_number: str) -> list[FollowUp]:
+        """List the follow-ups of a repair order that the command reads."""
+        return self.session.follow_ups_of(self.store.store_id, ro_number)
+
+
+class AppendSession:
+    """The work of one group; see the module's docstring."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        now: datetime,
+        stores: Mapping[str, Store],
+        policies: Policies,
+        reparse: Reparse,
+    ) -> None:
+        self._log = log
+        self._now = now
+        self._stores = stores
+        self._policies = policies
+        self._reparse = reparse
+        self.states: dict[SubjectKey, tuple[int, State]] = {}
+        self._heads: dict[str, Head] = {}
+        self._expected: dict[str, int] = {}
+        self._identities: dict[tuple[str, str, str], tuple[int, bytes]] = {}
+        self._asked: set[SubjectKey] = set()
+        self._pending: dict[SubjectKey, list[Event]] = defaultdict(list)
+        self._follow_ups: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._changed: set[SubjectKey] = set()
+        self._gone: set[SubjectKey] = set()
+        self._detected: dict[SubjectKey, datetime] = {}
+        self._event_rows: list[dict[str, Any]] = []
+        self._asides: list[tuple[Event, bytes]] = []
+        self._quarantined: dict[tuple[str, bytes], QuarantineRow] = {}
+        self._unplaced: list[Quarantined] = []
+        self._resolved: list[dict[str, Any]] = []
+        self._answers: list[dict[str, Any]] = []
+        self._handled = 0
+
+    # ---- reading
+
+    async def load(self, units: Sequence[Unit]) -> None:
+        """Read what the units need, in one round trip."""
+        identities: list[tuple[str, str, str]] = []
+        subjects: set[SubjectKey] = set()
+        for unit in units:
+            if isinstance(unit, Facts):
+                for event in unit.events:
+                    identities.append((unit.store_id, event.source, event.id))
+                    subjects.update(_subjects_of(event))
+            elif isinstance(unit, Command):
+                subjects.update((unit.store_id, kind, key) for kind, key in unit.reads)
+        read = await self._log.read_group(
+            {unit.store_id for unit in units}, identities, subjects
+        )
+        self._heads = read.heads
+        self._expected = {store_id: head.seq for store_id, head in read.heads.items()}
+        for position, known in read.identities.items():
+            self._identities[identities[position]] = known
+        self._asked |= subjects
+        self._take(read.states)
+
+    async def _load_more(self, subjects: Iterable[SubjectKey]) -> None:
+        """Read subjects that turned out to be needed; those known already stay as they are."""
+        missing = [subject for subject in subjects if subject not in self._asked]
+        if missing:
+            read = await self._log.read_group([], [], missing)
+            self._asked.update(missing)
+            self._take(read.states)
+
+    def _take(self, states: Mapping[SubjectKey, tuple[int, State]]) -> None:
+        for subject, entry in states.items():
+            if subject not in self.states and subject not in self._gone:
+                self.states[subject] = entry
+                self._index(subject, entry[1])
+
+    def _index(self, subject: SubjectKey, state: State) -> None:
+        if isinstance(state, FollowUp) and state.ro_number is not None:
+            self._follow_ups[subject[0], state.ro_number].add(subject[2])
+
+    def follow_ups_of(self, store_id: str, ro_number: str) -> list[FollowUp]:
+        """List the follow-ups of an order, as they are now in this group, by id."""
+        found = []
+        for key in sorted(self._follow_ups.get((store_id, ro_number), ())):
+            entry = self.states.get((store_id, Kind.FOLLOW_UP, key))
+            if entry is not None:
+                state = entry[1]
+                if isinstance(state, FollowUp) and state.ro_number == ro_number:
+                    found.append(state)
+        return found
+
+    # ---- units
+
+    async def run(self, unit: Unit) -> None:
+        """Decide one unit.
+
+        Raises:
+            DomainError: A command was refused; the group goes on without it.
+        """
+        if unit.store_id not in self._heads:
+            message = f"There is no store {unit.store_id}."
+            raise NotFoundError(message)
+        if isinstance(unit, Facts):
+            await self._run_facts(unit)
+        elif isinstance(unit, Command):
+            await self._run_command(unit)
+        else:
+            await self._run_sweep(unit)
+
+    async def _run_facts(self, unit: Facts) -> None:
+        unit.outcomes = []
+        targets = await self._find_targets(unit)
+        accepted: list[NewEvent] = []
+        head = self._heads[unit.store_id]
+        seq = head.seq
+        for position, event in enumerate(unit.events):
+            identity = (unit.store_id, event.source, event.id)
+            known = self._identities.get(identity)
+            if known is not None:
+                if known[1] == event.content_hash:
+                    unit.outcomes.append(Duplicate(known[0]))
+                    self._resolve(unit, position, known[0])
+                else:
+                    self._refuse(unit, position, Reason.IDENTITY_CONFLICT, _conflict(known[0]))
+                continue
+            if isinstance(event.payload, EventRetracted):
+                refusal = self._aim(event, targets)
+                if refusal is not None:
+                    self._refuse(unit, position, *refusal)
+                    continue
+            seq += 1
+            self._identities[identity] = (seq, event.content_hash)
+            targets[event.source, event.id] = Target(
+                event.source, event.id, seq, event.type, event.kind, event.key, event.subject
+            )
+            accepted.append(event)
+            unit.outcomes.append(Accepted(seq))
+            self._resolve(unit, position, seq)
+        await self._append(unit.store_id, accepted)
+        if head.waiting_retractions:
+            await self._replay_retractions(unit.store_id, accepted)
+
+    async def _run_command(self, unit: Command) -> None:
+        kept = unit.idempotency
+        if kept is not None:
+            answered = await self._log.find_answer(unit.store_id, kept.key, kept.principal)
+            if answered is not None:
+                request_hash, status, body = answered
+                if request_hash != kept.request_hash:
+                    raise IdempotencyConflictError(kept.key)
+                unit.answer = Answer(status, body)
+                return
+        context = CommandContext(self, self._stores[unit.store_id], self._now)
+        await self._append(unit.store_id, unit.decide(context))
+        unit.answer = unit.render(context)
+        if kept is not None:
+            self._answers.append(
+                {
+                    "store_id": unit.store_id,
+                    "key": kept.key,
+                    "principal": kept.principal,
+                    "request_hash": _hex(kept.request_hash),
+                    "status": unit.answer.status,
+                    "headers": {},
+                    "body": _hex(unit.answer.body),
+                    "created_at": self._now,
+                }
+            )
+
+    async def _run_sweep(self, unit: Sweep) -> None:
+        unit.breached = unit.failed = 0
+        due = await self._log.list_due_clocks(unit.store_id, self._now, unit.limit)
+        unit.seen = len(due)
+        await self._load_more([(unit.store_id, clock.kind, clock.key) for clock in due])
+        for clock in due:
+            try:
+                wanted = self._breach(unit.store_id, clock)
+            except Exception as error:
+                logger.exception(
+                    "a clock failed to evaluate", store_id=unit.store_id, clock=clock.key
+                )
+                await self._log.push_clock(
+                    unit.store_id,
+                    clock,
+                    next_at=self._now + PUSH_FAILED_CLOCK_BY,
+                    error=f"{type(error).__name__}: {error}",
+                )
+                unit.failed += 1
+                continue
+            subject = (unit.store_id, clock.kind, clock.key)
+            self._detected[subject] = self._now
+            self._changed.add(subject)
+            if wanted:
+                await self._append(unit.store_id, wanted)
+                unit.breached += len(wanted)
+
+    def _breach(self, store_id: str, clock: DueClock) -> list[NewEvent]:
+        entry = self.states.get((store_id, clock.kind, clock.key))
+        if entry is None:
+            return []
+        version, state = entry
+        return [
+            own_event(store_id, wanted, cause_seq=version)
+            for wanted in overdue_events(state, self._now)
+        ]
+
+    # ---- retractions
+
+    async def _find_targets(self, unit: Facts) -> dict[tuple[str, str], Target]:
+        """Find what the unit's retractions name; events of this group are among it."""
+        named = [
+            (event.payload.source, event.payload.id)
+            for event in unit.events
+            if isinstance(event.payload, EventRetracted)
+        ]
+        if not named:
+            return {}
+        targets = await self._log.find_targets(unit.store_id, named)
+        for (store_id, kind, key), events in self._pending.items():
+            if store_id == unit.store_id:
+                for event in events:
+                    targets[event.source, event.id] = Target(
+                        event.source, event.id, event.seq, event.type, kind, key, event.subject
+                    )
+        return targets
+
+    def _aim(
+        self, event: NewEvent, targets: Mapping[tuple[str, str], Target]
+    ) -> tuple[Reason, Fault] | None:
+        """Point a retraction at its target's subject, or say why it can't be (A5-A7)."""
+        payload = event.payload
+        if not isinstance(payload, EventRetracted):
+            message = "only retractions have a target"
+            raise TypeError(message)
+        target = targets.get((payload.source, payload.id))
+        if target is None or (event.source, event.id) == (payload.source, payload.id):
+            return Reason.RETRACTION_TARGET_UNKNOWN, Fault(
+                "/data/id",
+                "unknown",
+                f"No event {payload.id} of source {payload.source} is in the log of this store.",
+            )
+        if target.source == OWN_SOURCE:
+            return Reason.INVALID_DATA, Fault(
+                "/data/source", "not-retractable", "What the service wrote can't be retracted."
+            )
+        if target.subject != event.subject:
+            return Reason.INVALID_DATA, Fault(
+                "/subject",
+                "other-subject",
+                f"The event to retract is about {target.subject}, not {event.subject}.",
+            )
+        event.kind, event.key = target.kind, target.key
+        return None
+
+    async def _replay_retractions(self, store_id: str, targets: Sequence[NewEvent]) -> None:
+        """Let retractions that waited for these events follow them (A1).
+
+        A retraction that enters may itself be awaited by another one: `_run_facts` asks again.
+        """
+        waiting = await self._log.list_waiting_retractions(
+            store_id, [(event.source, event.id) for event in targets]
+        )
+        done = {row["quarantine_id"] for row in self._resolved}
+        unit = Facts(store_id, [], item_of=lambda position: items[position])
+        items: list[Item] = []
+        replays: dict[int, tuple[str, str]] = {}
+        events: list[NewEvent] = []
+        for quarantine_id, item in waiting:
+            event = self._reparse(item, self._now)
+            if quarantine_id in done or isinstance(event, Rejected):
+                continue
+            replays[len(events)] = (store_id, quarantine_id)
+            events.append(event)
+            items.append(item)
+        unit.events, unit.replays = events, replays
+        if events:
+            identities = [(store_id, event.source, event.id) for event in events]
+            read = await self._log.read_group([], identities, [])
+            for position, known in read.identities.items():
+                self._identities.setdefault(identities[position], known)
+            await self._run_facts(unit)
+        self._heads[store_id].waiting_retractions = await self._log.count_waiting_retractions(
+            store_id, [row["quarantine_id"] for row in self._resolved]
+        )
+
+    # ---- outcomes
+
+    def _resolve(self, unit: Facts, position: int, seq: int) -> None:
+        """Note that a quarantined item has entered the log."""
+        if position in unit.replays:
+            store_id, quarantine_id = unit.replays[position]
+            self._resolved.append(
+                {
+                    "store_id": store_id,
+                    "quarantine_id": quarantine_id,
+                    "state": QuarantineState.REPLAYED,
+                    "seq": seq,
+                    "resolved_at": self._now,
+                    "last_seen_at": self._now,
+                }
+            )
+
+    def _refuse(self, unit: Facts, position: int, reason: Reason, fault: Fault) -> None:
+        """Put an event in quarantine, or leave it there with what is wrong with it now."""
+        event = unit.events[position]
+        item = unit.item_of(position)
+        outcome = Quarantined(reason, (fault,), unit.store_id, item.body_hash)
+        unit.outcomes.append(outcome)
+        if position in unit.replays:
+            store_id, outcome.quarantine_id = unit.replays[position]
+            self._resolved.append(
+                {
+                    "store_id": store_id,
+                    "quarantine_id": outcome.quarantine_id,
+                    "state": QuarantineState.WAITING,
+                    "reason": reason,
+                    "errors": [fault],
+                    "last_seen_at": self._now,
+                }
+            )
+            return
+        row = quarantine_row(
+            item,
+            store_id=unit.store_id,
+            reason=reason,
+            faults=(fault,),
+            source=event.source,
+            event_id=event.id,
+            event_type=event.type,
+            subject=event.subject,
+            now=self._now,
+        )
+        if isinstance(event.payload, EventRetracted):
+            row["target_source"] = event.payload.source
+            row["target_id"] = event.payload.id
+        add_row(self._quarantined, row)
+        if reason is Reason.RETRACTION_TARGET_UNKNOWN:
+            self._heads[unit.store_id].waiting_retractions += 1
+        self._unplaced.append(outcome)
+
+    # ---- appending
+
+    async def _append(self, store_id: str, new_events: Sequence[NewEvent]) -> None:
+        """Give the events their seqs, let their subjects evolve, and react until all is so."""
+        pending = list(new_events)
+        while pending:
+            touched: dict[tuple[Kind, str], list[Event]] = defaultdict(list)
+            for new_event in pending:
+                event = self._enter(store_id, new_event)
+                touched[event.kind, event.key].append(event)
+                self._handled += 1
+                if self._handled % YIELD_EVERY == 0:
+                    await asyncio.sleep(0)
+            orders = self._orders_of(store_id, touched)
+            await self._evolve(store_id, touched)
+            orders |= self._orders_of(store_id, touched)
+            pending = await self._react(store_id, orders, touched)
+
+    def _enter(self, store_id: str, new_event: NewEvent) -> Event:
+        head = self._heads[store_id]
+        head.seq += 1
+        head.recorded_at = max(head.recorded_at, self._now)
+        event = Event(
+            store_id=store_id,
+            seq=head.seq,
+            source=new_event.source,
+            id=new_event.id,
+            type=new_event.type,
+            kind=new_event.kind,
+            key=new_event.key,
+            subject=new_event.subject,
+            occurred_at=new_event.occurred_at,
+            recorded_at=head.recorded_at,
+            schema_version=new_event.schema_version,
+            payload=new_event.payload,
+            own=new_event.source == OWN_SOURCE,
+        )
+        self._event_rows.append(
+            {
+                "store_id": store_id,
+                "seq": event.seq,
+                "source": event.source,
+                "event_id": event.id,
+                "type": event.type,
+                "kind": event.kind,
+                "key": event.key,
+                "subject": event.subject,
+                "occurred_at": event.occurred_at,
+                "recorded_at": event.recorded_at,
+                "schema_version": event.schema_version,
+                "correlation_id": new_event.correlation_id,
+                "causation_id": new_event.causation_id,
+                "data": orjson.Fragment(new_event.data),
+                "content_hash": _hex(new_event.content_hash),
+            }
+        )
+        if new_event.aside is not None:
+            self._asides.append((event, new_event.aside))
+        self._pending[store_id, event.kind, event.key].append(event)
+        return event
+
+    async def _evolve(
+        self, store_id: str, touched: Mapping[tuple[Kind, str], list[Event]]
+    ) -> None:
+        """Bring the touched states up to date; those that can't just go on are folded again."""
+        again: list[tuple[Kind, str]] = []
+        for (kind, key), events in touched.items():
+            subject = (store_id, kind, key)
+            entry = self.states.get(subject)
+            facts = sorted(
+                (event for event in events if not event.own),
+                key=lambda event: (event.occurred_at, event.seq),
+            )
+            if any(isinstance(event.payload, EventRetracted) for event in facts) or (
+                entry is not None and facts and not is_in_order(entry[1], facts[0])
+            ):
+                again.append((kind, key))
+                continue
+            if entry is None:
+                state = fold(kind, key, events)
+            else:
+                state = entry[1]
+                for event in facts:
+                    state = evolve(state, event)
+                for event in events:
+                    if event.own:
+                        state = evolve(state, event)
+            self._put(subject, events[-1].seq, state)
+        if again:
+            logged = await self._log.read_subjects(store_id, again)
+            for kind, key in again:
+                subject = (store_id, kind, key)
+                events = logged[kind, key] + self._pending[subject]
+                self._put(subject, events[-1].seq, fold(kind, key, events))
+
+    def _put(self, subject: SubjectKey, version: int, state: State | None) -> None:
+        self._changed.add(subject)
+        if state is None:
+            self.states.pop(subject, None)
+            self._gone.add(subject)
+        else:
+            self._gone.discard(subject)
+            self.states[subject] = (version, state)
+            self._index(subject, state)
+
+    def _orders_of(
+        self, store_id: str, touched: Iterable[tuple[Kind, str]]
+    ) -> set[str]:
+        """Name the repair orders that the touched subjects belong to."""
+        orders = set()
+        for kind, key in touched:
+            if kind is Kind.REPAIR_ORDER:
+                orders.add(key)
+            elif kind is Kind.FOLLOW_UP:
+                entry = self.states.get((store_id, kind, key))
+                if entry is not None and isinstance(entry[1], FollowUp):
+                    ro_number = entry[1].ro_number
+                    if ro_number is not None:
+                        orders.add(ro_number)
+        return orders
+
+    async def _react(
+        self,
+        store_id: str,
+        orders: Iterable[str],
+        touched: Mapping[tuple[Kind, str], list[Event]],
+    ) -> list[NewEvent]:
+        """Ask what the touched orders and complaints want now."""
+        store = self._stores[store_id]
+        orders = sorted(orders)
+        await self._load_more((store_id, Kind.REPAIR_ORDER, key) for key in orders)
+        cause_seq = self._heads[store_id].seq
+        wanted: list[Wanted] = []
+        for ro_number in orders:
+            entry = self.states.get((store_id, Kind.REPAIR_ORDER, ro_number))
+            order = entry[1] if entry is not None else None
+            if order is not None and not isinstance(order, RepairOrder):
+                message = f"the state of repair order {ro_number} is of another kind"
+                raise TypeError(message)
+            wanted += react(
+                order,
+                self.follow_ups_of(store_id, ro_number),
+                policies=self._policies,
+                zone=store.zone,
+                recorded_at=self._heads[store_id].recorded_at,
+            )
+        return [own_event(store_id, want, cause_seq=cause_seq) for want in wanted]
+
+    # ---- writing
+
+    async def write(self) -> None:
+        """Write all that was decided, in one round trip.
+
+        Raises:
+            StaleHeadError: A head moved since it was read; nothing was written.
+        """
+        document = self._document()
+        if not document:
+            return
+        placed = await self._log.append_group(document)
+        for outcome in self._unplaced:
+            outcome.quarantine_id = placed[outcome.store_id, outcome.body_hash]
+
+    def _document(self) -> dict[str, Any]:
+        document: dict[str, Any] = defaultdict(list)
+        if self._event_rows:
+            document["event"] = self._event_rows
+        for event, aside in self._asides:
+            document["personal"].append(
+                {
+                    "store_id": event.store_id,
+                    "seq": event.seq,
+                    "kind": event.kind,
+                    "key": event.key,
+                    "customer_no": self._customer_of(event),
+                    "fields": orjson.Fragment(aside),
+                }
+            )
+        for subject in sorted(self._changed):
+            entry = self.states.get(subject)
+            if entry is None:
+                document["gone"].append(gone_row(subject))
+                continue
+            version, state = entry
+            zone = self._stores[subject[0]].zone
+            document[subject[1]].append(
+                state_row(subject, version, state, policies=self._policies, zone=zone)
+            )
+            for clock in clocks_of(state, self._policies, zone):
+                document["clock"].append(clock_row(subject, clock, self._detected.get(subject)))
+        if self._quarantined:
+            document["quarantine"] = list(self._quarantined.values())
+        if self._resolved:
+            document["resolved"] = self._resolved
+        if self._answers:
+            document["idempotency"] = self._answers
+        if document:
+            written = {row["store_id"] for rows in document.values() for row in rows}
+            document["heads"] = [
+                {
+                    "store_id": store_id,
+                    "expected": self._expected[store_id],
+                    "seq": head.seq,
+                    "recorded_at": head.recorded_at,
+                    "waiting_retractions": head.waiting_retractions,
+                }
+                for store_id, head in self._heads.items()
+                if store_id in written
+            ]
+        return dict(document)
+
+    def _customer_of(self, event: Event) -> str | None:
+        """Name the customer whom an event's personal fields belong to, as far as known (A19)."""
+        if event.kind is Kind.CUSTOMER:
+            return event.key
+        entry = self.states.get((event.store_id, event.kind, event.key))
+        customer_no = None if entry is None else getattr(entry[1], "customer_no", None)
+        return customer_no if isinstance(customer_no, str) else None
+
+
+def _subjects_of(event: NewEvent) -> list[SubjectKey]:
+    """Name the subjects whose states an event needs; none for a retraction (its target's)."""
+    subjects = []
+    if event.key:
+        subjects.append((event.store_id, event.kind, event.key))
+    if event.kind is Kind.FOLLOW_UP:
+        ro_number = getattr(event.payload, "ro_number", None)
+        if ro_number is not None:
+            subjects.append((event.store_id, Kind.REPAIR_ORDER, ro_number))
+    return subjects
+
+
+def _conflict(seq: int) -> Fault:
+    return Fault(
+        "/id",
+        "identity-conflict",
+        f"Source and id are those of event {seq}, whose content differs. A correction is a new "
+        "event with an id of its own; retract the old one.",
+    )
+
+
+def _hex(value: bytes) -> str:
+    """Write bytes as JSON text that PostgreSQL reads as bytea."""
+    return "\\x" + value.hex()

@@ -1,0 +1,185 @@
+"""The appender: everything that changes the subjects of a store goes through it.
+
+Callers hand in units of work (`Facts`, `Command`, `Sweep`) and get them back decided and durable.
+Units that arrive while a write is under way go together into the next one, so that many callers
+share one commit; a store is in one group at a time. A group takes two round trips: one read, one
+write that is refused when a head moved in between (another process appended); it is then done
+once more under the locks of its heads. A group that fails is done again unit by unit: a bad unit
+fails alone.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+import asyncpg
+import structlog
+
+from app.db.event_log import EventLog, StaleHeadError
+from app.domain.errors import DomainError
+from app.domain.policies import Policies
+from app.services.append_session import (
+    AppendSession,
+    Command,
+    Facts,
+    Reparse,
+    Unit,
+)
+from app.services.stores import StoreDirectory
+from app.services.time_source import TimeSource
+
+logger = structlog.get_logger(__name__)
+
+GROUP_WEIGHT = 1_000
+"""Events after which a group takes no further unit; a single unit may be larger."""
+
+
+class Appender:
+    """Groups units of work and owns their transactions.
+
+    One per process. `lanes` groups of different stores may be under way at once, so that one
+    group's work in Python overlaps another's in the database.
+    """
+
+    def __init__(
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        *,
+        stores: StoreDirectory,
+        policies: Policies,
+        time_source: TimeSource,
+        reparse: Reparse,
+        lanes: int = 2,
+    ) -> None:
+        self._pool = pool
+        self._stores = stores
+        self._policies = policies
+        self._time_source = time_source
+        self._reparse = reparse
+        self._lanes = lanes
+        self._waiting: dict[str, deque[tuple[Unit, asyncio.Future[None]]]] = defaultdict(deque)
+        self._busy: set[str] = set()
+        self._groups: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def submit(self, unit: Unit) -> None:
+        """Do a unit of work; when this returns, what it decided is durable.
+
+        The unit carries its result (`outcomes`, `answer`, `breached`).
+
+        Raises:
+            DomainError: The command was refused, or there is no such store.
+            asyncpg.PostgresError, OSError: The database failed; it is not known whether the unit
+                was written. Facts and commands with an Idempotency-Key are safe to repeat.
+        """
+        if self._closed:
+            message = "the appender is closed"
+            raise RuntimeError(message)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[unit.store_id].append((unit, done))
+        self._start_groups()
+        await done
+
+    async def close(self) -> None:
+        """Finish what was handed in, then take nothing more."""
+        self._closed = True
+        while self._groups or self._waiting:
+            await asyncio.gather(*self._groups, return_exceptions=True)
+            self._start_groups()
+
+    def _start_groups(self) -> None:
+        while len(self._groups) < self._lanes:
+            units = self._take_group()
+            if not units:
+                return
+            task = asyncio.create_task(self._do_group(units))
+            self._groups.add(task)
+            task.add_done_callback(self._finish_group)
+
+    def _finish_group(self, task: asyncio.Task[None]) -> None:
+        self._groups.discard(task)
+        self._start_groups()
+
+    def _take_group(self) -> list[tuple[Unit, asyncio.Future[None]]]:
+        """Take waiting units of stores that no other group has in hand, in order per store."""
+        units: list[tuple[Unit, asyncio.Future[None]]] = []
+        weight = 0
+        for store_id in list(self._waiting):
+            if store_id in self._busy:
+                continue
+            queue = self._waiting[store_id]
+            while queue and (not units or weight + queue[0][0].weight <= GROUP_WEIGHT):
+                unit = queue.popleft()
+                weight += unit[0].weight
+                units.append(unit)
+            if not queue:
+                del self._waiting[store_id]
+            if weight >= GROUP_WEIGHT:
+                break
+        self._busy.update(unit.store_id for unit, _ in units)
+        return units
+
+    async def _do_group(self, group: Sequence[tuple[Unit, asyncio.Future[None]]]) -> None:
+        try:
+            try:
+                results = await self._decide_and_write([unit for unit, _ in group])
+            except Exception:
+                if len(group) == 1:
+                    raise
+                logger.info("a group of appends failed and is done unit by unit", exc_info=True)
+                results = [await self._alone(unit) for unit, _ in group]
+            for (_, done), result in zip(group, results, strict=True):
+                _settle(done, result)
+        except Exception as error:
+            for _, done in group:
+                _settle(done, error)
+        finally:
+            self._busy.difference_update(unit.store_id for unit, _ in group)
+
+    async def _alone(self, unit: Unit) -> Exception | None:
+        try:
+            (result,) = await self._decide_and_write([unit])
+        except Exception as error:
+            return error
+        return result
+
+    async def _decide_and_write(self, units: Sequence[Unit]) -> list[DomainError | None]:
+        """Do the units as one group: on what was read, and under the locks if that was stale."""
+        async with self._pool.acquire() as connection:
+            log = EventLog(connection)
+            with suppress(StaleHeadError):
+                return await self._attempt(log, units)
+            async with connection.transaction():
+                await log.lock_heads({unit.store_id for unit in units})
+                return await self._attempt(log, units)
+
+    async def _attempt(self, log: EventLog, units: Sequence[Unit]) -> list[DomainError | None]:
+        session = AppendSession(
+            log,
+            now=await self._time_source.now(),
+            stores=await self._stores.get_many({unit.store_id for unit in units}),
+            policies=self._policies,
+            reparse=self._reparse,
+        )
+        await session.load(units)
+        results: list[DomainError | None] = []
+        for unit in units:
+            try:
+                await session.run(unit)
+            except DomainError as error:
+                results.append(error)
+            else:
+                results.append(None)
+        await session.write()
+        return results
+
+
+def _settle(done: asyncio.Future[None], result: Exception | None) -> None:
+    """Wake the caller, unless it has gone away."""
+    if done.done():
+        return
+    if result is None:
+        done.set_result(None)
+    else:
+        done.set_exception(result)

@@ -1,0 +1,267 @@
+"""Ingest: what DMSs send enters the log, or lies in quarantine with a reason. Nothing is lost.
+
+A request is answered after all of it is durable. What can be read goes to the appender, a unit of
+work per store; what can't goes to quarantine with its own bytes.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quarantine_row
+from app.domain.access import Principal
+from app.domain.errors import Fault, PayloadTooLargeError
+from app.domain.events.envelope import NewEvent, Rejected
+from app.domain.events.parse import Limits, parse_event
+from app.domain.events.wire import Message, read_message
+from app.domain.quarantine import NO_STORE, Item, QuarantinedItem
+from app.services.append_session import (
+    YIELD_EVERY,
+    Accepted,
+    Duplicate,
+    Facts,
+    Outcome,
+    Quarantined,
+)
+from app.services.appender import Appender
+from app.services.stores import StoreDirectory
+from app.services.time_source import TimeSource
+
+
+class IngestService:
+    """Takes in messages of one or many events."""
+
+    def __init__(
+        self,
+        *,
+        appender: Appender,
+        quarantine: QuarantineRepository,
+        stores: StoreDirectory,
+        time_source: TimeSource,
+        limits: Limits,
+        max_batch: int,
+        secret: bytes,
+    ) -> None:
+        self._appender = appender
+        self._quarantine = quarantine
+        self._stores = stores
+        self._time_source = time_source
+        self._limits = limits
+        self._max_batch = max_batch
+        self._secret = secret
+
+    async def ingest(
+        self, message: Message, *, principal: Principal, minimal: bool = False
+    ) -> bytes:
+        """Take in a message; everything that it holds is durable when this returns.
+
+        Args:
+            message: What was sent, read as far as JSON.
+            principal: Events of stores that it is not bound to count as of an unknown store.
+            minimal: Leave out of the results what was accepted.
+
+        Returns:
+            The answer of design/events.md as JSON: counts, and the outcome of each event in order.
+
+        Raises:
+            PayloadTooLargeError: More events than a batch may have.
+        """
+        if len(message.items) > self._max_batch:
+            raise PayloadTooLargeError(
+                f"The batch has {len(message.items)} events; at most {self._max_batch} are taken "
+                "in one request. Send it in parts.",
+                limit=self._max_batch,
+            )
+        now = await self._time_source.now()
+        known = await self._known_stores(message.items, principal)
+        outcomes: list[Outcome | None] = [None] * len(message.items)
+        warnings: dict[int, tuple[Fault, ...]] = {}
+        units: dict[str, _Part] = defaultdict(_Part)
+        refused = _Refused(message)
+        for position, item in enumerate(message.items):
+            event = parse_event(
+                item,
+                limits=self._limits,
+                now=now,
+                secret=self._secret,
+                known_store=known.__contains__,
+            )
+            if isinstance(event, Rejected):
+                outcomes[position] = refused.add(position, event, now, known)
+            else:
+                unit = units[event.store_id]
+                unit.events.append(event)
+                unit.positions.append(position)
+                if event.warnings:
+                    warnings[position] = event.warnings
+            if position % YIELD_EVERY == YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+        await asyncio.gather(
+            self._keep(refused),
+            *(self._append(store_id, unit, message, outcomes) for store_id, unit in units.items()),
+        )
+        return _answer(message.items, outcomes, warnings, minimal=minimal)
+
+    async def replay(self, waiting: QuarantinedItem) -> None:
+        """Send a waiting item in again; if it still can't be taken, what is wrong is noted."""
+        item = waiting.item
+        now = await self._time_source.now()
+        message = read_message(item.body, item.content_type, item.attributes)
+        await self._known_stores(message.items, None)
+        event = self.reparse(item, now)
+        home = (waiting.store_id or NO_STORE, waiting.quarantine_id)
+        if isinstance(event, Rejected):
+            await self._quarantine.save_faults(*home, event.reason, event.faults, now=now)
+            return
+        await self._appender.submit(
+            Facts(event.store_id, [event], item_of=lambda _: item, replays={0: home})
+        )
+
+    def reparse(self, item: Item, now: datetime) -> NewEvent | Rejected:
+        """Read an item of the quarantine again, by today's catalogue and the stores known here."""
+        message = read_message(item.body, item.content_type, item.attributes)
+        return parse_event(
+            message.items[0],
+            limits=self._limits,
+            now=now,
+            secret=self._secret,
+            known_store=self._stores.knows,
+        )
+
+    async def _known_stores(
+        self, items: Sequence[Any], principal: Principal | None
+    ) -> Collection[str]:
+        """Look up the stores that the events name; those that the caller may not write are none."""
+        named = {item.get("store") for item in items if isinstance(item, dict)}
+        codes = [code for code in named if isinstance(code, str) and is_store_code(code)]
+        if principal is not None:
+            codes = [code for code in codes if principal.may(code)]
+        return await self._stores.get_many(codes)
+
+    async def _append(
+        self, store_id: str, part: "_Part", message: Message, outcomes: list[Outcome | None]
+    ) -> None:
+        """Let one store's part of a message enter its log."""
+        facts = Facts(
+            store_id,
+            part.events,
+            item_of=lambda position: message.item(part.positions[position]),
+        )
+        await self._appender.submit(facts)
+        for position, outcome in zip(part.positions, facts.outcomes, strict=True):
+            outcomes[position] = outcome
+
+    async def _keep(self, refused: "_Refused") -> None:
+        """Put in quarantine what could not be read."""
+        if refused.rows:
+            placed = await self._quarantine.put(refused.rows)
+            for outcome in refused.outcomes:
+                outcome.quarantine_id = placed[outcome.store_id, outcome.body_hash]
+
+
+@dataclass(slots=True)
+class _Part:
+    """The part of a message that belongs to one store."""
+
+    events: list[NewEvent] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+
+
+class _Refused:
+    """What of a message could not be read."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self._rows: dict[tuple[str, bytes], QuarantineRow] = {}
+        self.outcomes: list[Quarantined] = []
+
+    @property
+    def rows(self) -> Collection[QuarantineRow]:
+        """The rows to be kept; the same bytes twice are one."""
+        return self._rows.values()
+
+    def add(
+        self, position: int, rejected: Rejected, now: datetime, known: Collection[str]
+    ) -> Quarantined:
+        """Take in the event at a position, under its store if that is known."""
+        item = self._message.item(position)
+        store_id = rejected.store_id if rejected.store_id in known else None
+        outcome = Quarantined(
+            rejected.reason, rejected.faults, store_id or NO_STORE, item.body_hash
+        )
+        add_row(
+            self._rows,
+            quarantine_row(
+                item,
+                store_id=outcome.store_id,
+                reason=rejected.reason,
+                faults=rejected.faults,
+                source=rejected.source,
+                event_id=rejected.id,
+                event_type=rejected.type,
+                subject=rejected.subject,
+                now=now,
+            ),
+        )
+        self.outcomes.append(outcome)
+        return outcome
+
+
+def _answer(
+    items: Sequence[Any],
+    outcomes: Sequence[Outcome | None],
+    warnings: Mapping[int, tuple[Fault, ...]],
+    *,
+    minimal: bool,
+) -> bytes:
+    """Write the answer of design/events.md: counts, then the outcome of each event."""
+    accepted = duplicate = quarantined = 0
+    results: list[dict[str, Any]] = []
+    for index, (item, outcome) in enumerate(zip(items, outcomes, strict=True)):
+        result: dict[str, Any] = {"index": index}
+        if isinstance(item, dict):
+            result["source"] = _text(item.get("source"))
+            result["id"] = _text(item.get("id"))
+        match outcome:
+            case Accepted():
+                accepted += 1
+                if minimal and index not in warnings:
+                    continue
+                result |= {"outcome": "accepted", "store": item["store"], "seq": str(outcome.seq)}
+                result["warnings"] = warnings.get(index, ())
+            case Duplicate():
+                duplicate += 1
+                result |= {"outcome": "duplicate", "store": item["store"], "seq": str(outcome.seq)}
+                result["warnings"] = warnings.get(index, ())
+            case Quarantined():
+                quarantined += 1
+                result |= {
+                    "outcome": "quarantined",
+                    "reason": outcome.reason,
+                    "quarantine_id": outcome.quarantine_id,
+                    "errors": outcome.faults,
+                }
+            case None:
+                message = "every event of a message has an outcome"
+                raise RuntimeError(message)
+        results.append(result)
+    return msgspec.json.encode(
+        {
+            "accepted": accepted,
+            "duplicate": duplicate,
+            "quarantined": quarantined,
+            "results": results,
+        }
+    )
+
+
+def _text(value: object) -> str | None:
+    """Repeat an attribute as far as it is text that JSON can carry."""
+    if not isinstance(value, str):
+        return None
+    return value.encode("utf-8", "replace").decode()
