@@ -217,6 +217,12 @@ def _response(problems: list[Problem]) -> dict[str, Any]:
     }
 
 
+def schemas() -> dict[str, Any]:
+    """The schemas that the responses refer to, for the OpenAPI document."""
+    schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), ProblemDocument.__name__: schema}
+
+
 def install(app: FastAPI) -> None:
     """Make the app answer each failure as a problem."""
     app.add_exception_handler(DomainError, _domain_error)
