@@ -1,0 +1,187 @@
+"""One version of a type's data: how it is checked, split, written and read again."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import orjson
+from pydantic import ValidationError
+
+from app.domain.errors import Fault
+from app.domain.events.payload import MAX_TEXT, Payload, plain
+from app.domain.events.shape import (
+    Found,
+    Shape,
+    canonical,
+    check_unknown,
+    escape,
+    join,
+)
+
+_CODES: Final[Mapping[str, tuple[str, str]]] = {
+    "bool_type": ("not-a-boolean", "must be true or false"),
+    "list_type": ("not-a-list", "must be a list"),
+    "literal_error": ("not-one-of", "must be {expected}"),
+    "missing": ("missing", "is required"),
+    "model_type": ("not-an-object", "must be an object"),
+    "string_pattern_mismatch": ("bad-format", "must match {pattern}"),
+    "string_too_long": ("too-long", "must have at most {max_length} characters"),
+    "string_too_short": ("too-short", "must have at least {min_length} characters"),
+    "string_type": ("not-text", "must be text"),
+    "string_unicode": ("bad-unicode", "must not have a lone surrogate"),
+    "too_long": ("too-long", "must have at most {max_length} elements"),
+}
+"""Pydantic's errors -> code and words of the fault; what the readers raise is a code already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of one event is taken.
+
+    Attributes:
+        max_clock_skew_seconds: How far ahead of now the `time` of an event may be.
+        max_depth: Levels of objects and lists inside an unknown field, at most 200.
+        max_text: Characters of a text in an unknown field.
+        max_aside: Bytes of everything that is kept beside the log.
+    """
+
+    max_clock_skew_seconds: int = 600
+    max_depth: int = 32
+    max_text: int = MAX_TEXT
+    max_aside: int = 262_144
+
+
+class Content(msgspec.Struct, frozen=True):
+    """The checked data of one event, both sides of it.
+
+    Attributes:
+        payload: Personal fields filled.
+        data: For the log.
+        aside: For beside the log, None if empty.
+        canonical: Both sides together, written alike for equal data (A9).
+        warnings: What was accepted but deserves a look.
+    """
+
+    payload: Payload
+    data: bytes
+    aside: bytes | None
+    canonical: bytes
+    warnings: tuple[Fault, ...]
+
+
+class Form:
+    """The form of one version of a type's data, made from its model."""
+
+    def __init__(self, model: type[Payload]) -> None:
+        self.model = model
+        self.shape = Shape.of(model)
+        self.read: Callable[[Any], Payload] = model.__pydantic_validator__.validate_python
+        self.read_json: Callable[[str | bytes], Payload] = (
+            model.__pydantic_validator__.validate_json
+        )
+        self._write = model.__pydantic_serializer__.to_json
+        self._dump = model.__pydantic_serializer__.to_python
+
+    def take(self, sent: dict[str, Any], limits: Limits) -> Content | list[Fault]:
+        """Check the data of an event as sent; return it or all that is wrong with it."""
+        shape, readable = self.shape, sent
+        aside: dict[str, Any] = {}
+        unknown: Found = []
+        warnings: tuple[Fault, ...] = ()
+        for name, (known, other) in shape.choices.items():
+            value = sent.get(name)
+            if isinstance(value, str) and value not in known:
+                readable = {**readable, name: other}
+                aside[name] = value
+                unknown.append(("/data", {name: value}))
+                warnings = (*warnings, _counted_as(f"/data/{name}", other))
+        if not sent.keys() <= shape.plain:
+            aside.update(shape.split(sent, "/data", unknown))
+        try:
+            payload = self.read(readable)
+        except ValidationError as error:
+            return [*_faults(error), *self._beyond_the_model(sent, unknown, limits)]
+        if (unknown or shape.required) and (
+            faults := [*self._beyond_the_model(sent, unknown, limits)]
+        ):
+            return faults
+        content = self.content(payload, aside, exact=not unknown, warnings=warnings)
+        return [*_too_much(sent, content, limits)] or content
+
+    def content(
+        self,
+        payload: Payload,
+        aside: dict[str, Any],
+        *,
+        exact: bool = True,
+        warnings: tuple[Fault, ...] = (),
+    ) -> Content:
+        """Write a payload for both sides of the log.
+
+        Args:
+            payload: Of this form's model.
+            aside: What lies beside the log.
+            exact: Whether all of that is text, so that equal values are written alike already.
+            warnings: Handed through.
+        """
+        keeps_null = self.shape.keeps_null
+        data = self.write(payload)
+        both = orjson.loads(data)
+        if aside:
+            both = join(both, aside if exact else canonical(aside, keeps_null=keeps_null))
+        return Content(
+            payload,
+            data,
+            orjson.dumps(aside) if aside else None,
+            orjson.dumps(both, option=orjson.OPT_SORT_KEYS),
+            warnings,
+        )
+
+    def write(self, payload: Payload) -> bytes:
+        """Return the data as the log has it."""
+        patch = self.shape.keeps_null
+        data = self._write(payload, exclude_none=not patch, exclude_unset=patch)
+        if b"E-" in data:  # perhaps a decimal below 10^-6, whose text has an exponent
+            parts = self._dump(payload, exclude_none=not patch, exclude_unset=patch)
+            data = orjson.dumps(parts, default=plain, option=orjson.OPT_UTC_Z)
+        return data
+
+    def _beyond_the_model(
+        self, sent: dict[str, Any], unknown: Found, limits: Limits
+    ) -> Iterator[Fault]:
+        """Yield what is wrong with fields that the model doesn't look at."""
+        for name in self.shape.required:
+            if sent.get(name) is None:
+                yield Fault(f"/data/{name}", "missing", "The field is required.")
+        for pointer, field in unknown:
+            yield from check_unknown(
+                field, pointer, depth=limits.max_depth + 1, length=limits.max_text
+            )
+
+
+def _counted_as(pointer: str, other: str) -> Fault:
+    return Fault(pointer, f"counted-as-{other}", f"The value isn't known and counts as `{other}`.")
+
+
+def _faults(error: ValidationError) -> Iterator[Fault]:
+    """Yield what pydantic found, in this service's codes; no detail repeats what was sent."""
+    for found in error.errors(include_url=False):
+        pointer = "".join(f"/{escape(str(token))}" for token in ("data", *found["loc"]))
+        if found["input"] is None and found["type"] != "missing":
+            yield Fault(pointer, "missing", "The field is required and must not be null.")
+            continue
+        code, words = _CODES.get(found["type"], (found["type"], found["msg"]))
+        yield Fault(pointer, code, f"The field {words.format_map(found.get('ctx', {}))}.")
+
+
+def _too_much(sent: dict[str, Any], content: Content, limits: Limits) -> Iterator[Fault]:
+    """Yield what only shows once the data is written."""
+    if b"\\u0000" in content.canonical:  # or an innocent backslash before u0000
+        yield from check_unknown(sent, "/data", depth=250, length=len(content.canonical))
+    if content.aside is not None and len(content.aside) > limits.max_aside:
+        yield Fault(
+            "/data",
+            "too-large",
+            f"Personal and unknown fields have more than {limits.max_aside} bytes.",
+        )

@@ -1,0 +1,33 @@
+"""Staff and their timecards. The subject is the staff number."""
+
+from pydantic import Field
+
+from app.domain.events.payload import (
+    Day,
+    Name,
+    Names,
+    Payload,
+    PersonalOf,
+    Quantity,
+    Text,
+)
+
+
+class StaffRegistered(Payload):
+    """Somebody works here, or their entry changed. 员工登记."""
+
+    name: PersonalOf[Text] = Field(None, description="Name 姓名")
+    roles: Names | None = Field(None, description="Roles 岗位")
+    team: Name | None = Field(None, description="Team 班组")
+    aliases: PersonalOf[Names] = Field(
+        None, description="Other spellings that exports use for this person 别名"
+    )
+
+
+class StaffTimecardRecorded(Payload):
+    """The hours of one working day; the latest per person and day counts. 考勤工时."""
+
+    work_date: Day = Field(description="Working day in the store's zone 工作日期")
+    attended_hours: Quantity = Field(description="Hours present 出勤工时")
+    clocked_hours: Quantity | None = Field(None, description="Hours clocked on jobs 实际作业工时")
+    team: Name | None = Field(None, description="Team on that day 班组")
