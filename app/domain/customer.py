@@ -1,7 +1,19 @@
 """A customer's file, without what is personal."""
 
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, Final
+
 import msgspec
 
+from app.domain.events.customer_file import (
+    Consent,
+    CustomerMerged,
+    CustomerRegistered,
+    CustomerUpdated,
+    PreferredContact,
+)
+from app.domain.events.envelope import Event
 from app.domain.subject import Subject
 
 
@@ -23,3 +35,61 @@ class Customer(Subject, kw_only=True, omit_defaults=True):
     segment: str | None = None
     member_no: str | None = None
     merged_into: str | None = None
+
+
+def evolve(customer: Customer, event: Event) -> Customer:
+    """Apply the next event, in the order (occurred_at, seq), to the draft and hand it back."""
+    _APPLY[type(event.payload)](customer, event.payload)
+    customer.last_occurred_at = event.occurred_at
+    customer.last_fact_seq = event.seq
+    return customer
+
+
+def _registered(customer: Customer, data: CustomerRegistered) -> None:
+    """Each field that it carries; a second registration deletes nothing (B5)."""
+    for name in _FIELDS:
+        value = getattr(data, name)
+        if value is not None:
+            setattr(customer, name, value)
+    if data.preferred_contact is not None:
+        customer.preferred_contact = _patched({}, data.preferred_contact)
+    if data.consent is not None:
+        customer.consent = _patched({}, data.consent)
+
+
+def _updated(customer: Customer, data: CustomerUpdated) -> None:
+    """A merge patch (RFC 7396): what is null goes, what is absent stays (A15)."""
+    for name in _FIELDS:
+        if name in data.model_fields_set:
+            value = getattr(data, name)
+            setattr(customer, name, copy(_EMPTY[name]) if value is None else value)
+    if "preferred_contact" in data.model_fields_set:
+        customer.preferred_contact = _patched(customer.preferred_contact, data.preferred_contact)
+    if "consent" in data.model_fields_set:
+        customer.consent = _patched(customer.consent, data.consent)
+
+
+def _patched(known: dict[str, Any], patch: PreferredContact | Consent | None) -> dict[str, Any]:
+    if patch is None:
+        return {}
+    sent = patch.model_dump(by_alias=True, exclude_unset=True)
+    merged = known | sent
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _merged(customer: Customer, data: CustomerMerged) -> None:
+    customer.merged_into = data.into
+
+
+_EMPTY: Final[Mapping[str, Any]] = {
+    "kind": "private",
+    "wanted_services": [],
+    "segment": None,
+    "member_no": None,
+}
+_FIELDS: Final = tuple(_EMPTY)
+_APPLY: Final[Mapping[type, Callable[[Customer, Any], None]]] = {
+    CustomerRegistered: _registered,
+    CustomerUpdated: _updated,
+    CustomerMerged: _merged,
+}

@@ -4,17 +4,48 @@ One state for ours and for those that a CRM keeps (H8). The window of ours is se
 own events, in seq order; everything else is a fact, in the order (occurred_at, seq). Both commute.
 """
 
-from datetime import datetime
-from typing import Literal
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
+from app.domain.errors import ConflictError, Fault, InvalidInputError
+from app.domain.events.envelope import Event
+from app.domain.events.follow_up import (
+    FollowUpAssigned,
+    FollowUpAttempted,
+    FollowUpCancelled,
+    FollowUpCompleted,
+    FollowUpOverdue,
+    FollowUpResolved,
+    FollowUpScheduled,
+)
 from app.domain.subject import Breach, Relief, Subject
 
 StoredStatus = Literal["unscheduled", "scheduled", "completed", "cancelled"]
 FollowUpStatus = Literal[
     "unscheduled", "planned", "open", "overdue", "completed", "cancelled", "missed_on_arrival"
 ]
+
+_SECOND: Final = timedelta(seconds=1)
+
+
+class Withdrawal(StrEnum):
+    """Why the service itself cancels a follow-up. Nobody else may give these reasons.
+
+    It takes all of them back as soon as they no longer hold.
+    """
+
+    ORDER_CANCELLED = "order-cancelled"
+    NO_ANCHOR = "no-anchor"
+    KEPT_ELSEWHERE = "kept-elsewhere"
+    FIRST_CANCELLED = "first-cancelled"
+    FIRST_PENDING = "first-pending"
+
+
+WITHDRAWALS: Final = frozenset(Withdrawal)
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -62,7 +93,7 @@ class FollowUp(Subject, kw_only=True, omit_defaults=True):
         opens_at: Opening bound of the window in force; None while none was ever set.
         target_at: Where the window has none, `due_at` (H10).
         due_at: Last second of the window.
-        anchor: Local day that the window counts from, ISO text; a CRM's may have none.
+        anchor: Local day that the window counts from; a CRM's may have none.
         missed_on_arrival: The window was over before it was recorded (H3). As stored: a completed
             one is an ordinary completed one all the same.
         scheduled_seq: Of the event that set the window in force.
@@ -82,7 +113,7 @@ class FollowUp(Subject, kw_only=True, omit_defaults=True):
     opens_at: datetime | None = None
     target_at: datetime | None = None
     due_at: datetime | None = None
-    anchor: str | None = None
+    anchor: date | None = None
     policy_version: int | None = None
     missed_on_arrival: bool = False
     scheduled_at: datetime | None = None
@@ -115,6 +146,17 @@ class FollowUp(Subject, kw_only=True, omit_defaults=True):
         if self.called_off_seq is not None:
             return "cancelled"
         return "unscheduled" if self.due_at is None else "scheduled"
+
+    def status_at(self, now: datetime) -> FollowUpStatus:
+        """What is so at a moment, whether or not the log says it already."""
+        status = self.status
+        if status != "scheduled" or self.opens_at is None:
+            return status  # type: ignore[return-value]  # never `scheduled`, which has a window
+        if self.missed_on_arrival:
+            return "missed_on_arrival"
+        if now < self.opens_at:
+            return "planned"
+        return "overdue" if now >= self.overdue_from else "open"
 
     @property
     def cancelled_reason(self) -> str | None:
@@ -159,6 +201,25 @@ class FollowUp(Subject, kw_only=True, omit_defaults=True):
         return None
 
     @property
+    def overdue_from(self) -> datetime:
+        """First instant after the last second of the window in force (H2).
+
+        Raises:
+            ValueError: it has no window.
+        """
+        if self.due_at is None:
+            raise ValueError("what was never scheduled is never overdue")
+        return overdue_from(self.due_at)
+
+    @property
+    def in_time(self) -> bool:
+        """Whether it was completed by the last second of its window, even if too early."""
+        completed_at, due_at = self.completed_at, self.due_at
+        return (
+            completed_at is not None and due_at is not None and completed_at < overdue_from(due_at)
+        )
+
+    @property
     def breach(self) -> Breach | None:
         """The breach of the deadline in force; None if the log has none."""
         for breach in reversed(self.breaches):
@@ -192,3 +253,280 @@ class FollowUp(Subject, kw_only=True, omit_defaults=True):
         if status == "scheduled":
             return not self.missed_on_arrival and self.breach is not None
         return status == "completed"
+
+
+def overdue_from(due_at: datetime) -> datetime:
+    """First instant after a deadline's second: completions compare by whole seconds (H2)."""
+    return due_at.replace(microsecond=0) + _SECOND
+
+
+def is_service_event(event: Event) -> bool:
+    """Whether the service wrote it about a window: such an event applies in seq order (H16).
+
+    All others are facts, also those that a command of the staff wrote.
+    """
+    data = event.payload
+    match data:
+        case FollowUpOverdue() | FollowUpResolved():
+            return True
+        case FollowUpScheduled():
+            return event.own
+        case FollowUpCancelled():
+            return event.own and data.reason in WITHDRAWALS
+        case _:
+            return False
+
+
+def evolve(follow_up: FollowUp, event: Event) -> FollowUp:
+    """Apply an event to the draft and hand it back.
+
+    Facts must come in the order (occurred_at, seq), the service's own events in seq order; how the
+    two are mixed makes no difference.
+    """
+    if is_service_event(event):
+        _APPLY_OWN[type(event.payload)](follow_up, event.payload, event)
+    else:
+        _APPLY_FACT[type(event.payload)](follow_up, event.payload, event)
+        follow_up.last_occurred_at = event.occurred_at
+        follow_up.last_fact_seq = event.seq
+    return follow_up
+
+
+def _planned(follow_up: FollowUp, data: FollowUpScheduled, event: Event) -> None:
+    """The service sets a window, or lets a posted one count again."""
+    follow_up.withdrawn_at = follow_up.withdrawn_seq = follow_up.withdrawn_reason = None
+    if not follow_up.posted:
+        follow_up.own = True
+        _set_window(follow_up, data, event)
+        follow_up.missed_on_arrival = bool(data.missed_on_arrival)
+
+
+def _withdrawn(follow_up: FollowUp, data: FollowUpCancelled, event: Event) -> None:
+    follow_up.withdrawn_at = event.occurred_at
+    follow_up.withdrawn_seq = event.seq
+    follow_up.withdrawn_reason = data.reason
+
+
+def _overdue(follow_up: FollowUp, data: FollowUpOverdue, event: Event) -> None:
+    follow_up.breaches.append(Breach(data.due_at, event.seq))
+
+
+def _resolved(follow_up: FollowUp, data: FollowUpResolved, event: Event) -> None:
+    follow_up.relief = Relief(data.due_at, data.late_seconds or 0, event.seq)
+
+
+def _posted(follow_up: FollowUp, data: FollowUpScheduled, event: Event) -> None:
+    """A CRM sets a window: the last one counts (H10), a cancellation before it no longer does."""
+    follow_up.posted = True
+    follow_up.own = False
+    follow_up.called_off_at = follow_up.called_off_seq = follow_up.called_off_reason = None
+    _set_window(follow_up, data, event)
+    follow_up.missed_on_arrival = event.recorded_at >= overdue_from(data.due_at)
+
+
+def _set_window(follow_up: FollowUp, data: FollowUpScheduled, event: Event) -> None:
+    follow_up.kind = data.kind
+    follow_up.customer_no = data.customer_no
+    follow_up.scheduled_ro_number = data.ro_number
+    follow_up.opens_at = data.opens_at
+    follow_up.target_at = data.due_at if data.target_at is None else data.target_at
+    follow_up.due_at = data.due_at
+    follow_up.anchor = data.anchor
+    follow_up.policy_version = data.policy_version
+    follow_up.scheduled_at = event.occurred_at
+    follow_up.scheduled_seq = event.seq
+    _join(follow_up)
+
+
+def _join(follow_up: FollowUp) -> None:
+    """Join it to the order of the window, else to the one that a completion names (D10)."""
+    follow_up.ro_number = follow_up.scheduled_ro_number
+    if follow_up.ro_number is None:
+        for completion in follow_up.completions:
+            follow_up.ro_number = completion.ro_number or follow_up.ro_number
+
+
+def _assigned(follow_up: FollowUp, data: FollowUpAssigned, event: Event) -> None:
+    follow_up.assignments.append(
+        Assignment(event.occurred_at, event.seq, data.assignee, data.acting_for, data.appointed_by)
+    )
+
+
+def _attempted(follow_up: FollowUp, data: FollowUpAttempted, event: Event) -> None:
+    follow_up.attempts.append(
+        Attempt(
+            event.occurred_at, event.seq, data.by, data.channel, data.outcome, data.call_later_at
+        )
+    )
+
+
+def _completed(follow_up: FollowUp, data: FollowUpCompleted, event: Event) -> None:
+    follow_up.completions.append(
+        Completion(
+            event.occurred_at,
+            event.seq,
+            data.by,
+            data.channel,
+            data.outcome,
+            data.ro_number,
+            data.customer_says_on_time,
+        )
+    )
+    _join(follow_up)
+
+
+def _called_off(follow_up: FollowUp, data: FollowUpCancelled, event: Event) -> None:
+    follow_up.called_off_at = event.occurred_at
+    follow_up.called_off_seq = event.seq
+    follow_up.called_off_reason = data.reason
+
+
+_APPLY_OWN: Final[Mapping[type, Callable[[FollowUp, Any, Event], None]]] = {
+    FollowUpScheduled: _planned,
+    FollowUpCancelled: _withdrawn,
+    FollowUpOverdue: _overdue,
+    FollowUpResolved: _resolved,
+}
+_APPLY_FACT: Final[Mapping[type, Callable[[FollowUp, Any, Event], None]]] = {
+    FollowUpScheduled: _posted,
+    FollowUpAssigned: _assigned,
+    FollowUpAttempted: _attempted,
+    FollowUpCompleted: _completed,
+    FollowUpCancelled: _called_off,
+}
+
+
+def assign(follow_up: FollowUp, data: FollowUpAssigned) -> FollowUpAssigned:
+    """Decide who shall call.
+
+    Raises:
+        ConflictError: there is nothing left to call for.
+    """
+    _check_running(follow_up, "assigned")
+    return data
+
+
+def attempt(
+    follow_up: FollowUp, data: FollowUpAttempted, *, occurred_at: datetime, now: datetime
+) -> FollowUpAttempted:
+    """Note that the customer was not reached.
+
+    Raises:
+        ConflictError: there is nothing left to call for.
+        InvalidInputError: the attempt lies in the future.
+    """
+    _check_running(follow_up, "attempted")
+    _check_past(occurred_at, now)
+    return data
+
+
+def complete(
+    follow_up: FollowUp, data: FollowUpCompleted, *, occurred_at: datetime, now: datetime
+) -> FollowUpCompleted:
+    """Note that the customer was reached; too early a call is noted too, as what it was.
+
+    Raises:
+        ConflictError: it is completed already, or there is nothing to call for.
+        InvalidInputError: the call lies in the future.
+    """
+    _check_running(follow_up, "completed")
+    _check_past(occurred_at, now)
+    return data
+
+
+def cancel(follow_up: FollowUp, data: FollowUpCancelled) -> FollowUpCancelled:
+    """Call it off for good.
+
+    Raises:
+        ConflictError: it is completed or cancelled already.
+        InvalidInputError: the reason is one that only the service gives.
+    """
+    _check_running(follow_up, "cancelled")
+    if data.reason in WITHDRAWALS:
+        raise InvalidInputError.at(
+            "/reason", "reserved", "This reason is one that only the service itself gives."
+        )
+    return data
+
+
+def move(
+    follow_up: FollowUp,
+    *,
+    opens_at: datetime,
+    target_at: datetime | None,
+    due_at: datetime,
+    now: datetime,
+) -> FollowUpScheduled | None:
+    """Give it another window, which stays until its anchor moves to another day.
+
+    Returns:
+        None if that window is in force already.
+
+    Raises:
+        ConflictError: there is nothing left to call for, or a CRM keeps the window.
+        InvalidInputError: the window is over, or its bounds are in the wrong order.
+    """
+    _check_running(follow_up, "moved")
+    if follow_up.posted:
+        raise ConflictError(
+            "The window of this follow-up is kept elsewhere; move it there.", state="posted"
+        )
+    faults = []
+    if not opens_at < due_at:
+        faults.append(Fault("/opens_at", "order", "It must open before it is due."))
+    if target_at is not None and not opens_at <= target_at <= due_at:
+        faults.append(Fault("/target_at", "order", "The target must lie within the window."))
+    if overdue_from(due_at) <= now:
+        faults.append(Fault("/due_at", "past", "The new window must not be over already."))
+    if faults:
+        raise InvalidInputError(faults)
+    wanted = (opens_at, due_at if target_at is None else target_at, due_at)
+    if wanted == (follow_up.opens_at, follow_up.target_at, follow_up.due_at):
+        return None
+    return FollowUpScheduled(
+        ro_number=follow_up.scheduled_ro_number,
+        customer_no=follow_up.customer_no,
+        kind=follow_up.kind or "",
+        opens_at=opens_at,
+        target_at=target_at,
+        due_at=due_at,
+        anchor=follow_up.anchor,
+        missed_on_arrival=False,
+        policy_version=follow_up.policy_version,
+    )
+
+
+def _check_running(follow_up: FollowUp, deed: str) -> None:
+    match follow_up.status:
+        case "completed":
+            first = follow_up.completions[0]
+            _refuse(
+                f"The follow-up was completed by {first.by} at {_words(first.at)}; "
+                f"it can't be {deed} any more.",
+                "completed",
+            )
+        case "cancelled":
+            _refuse(
+                f"The follow-up is cancelled ({follow_up.cancelled_reason}); "
+                f"it can't be {deed} any more.",
+                "cancelled",
+            )
+        case "unscheduled":
+            _refuse(f"The follow-up was never scheduled; it can't be {deed}.", "unscheduled")
+        case "scheduled":
+            pass
+
+
+def _refuse(detail: str, state: str) -> NoReturn:
+    raise ConflictError(detail, state=state)
+
+
+def _check_past(occurred_at: datetime, now: datetime) -> None:
+    if occurred_at > now:
+        raise InvalidInputError.at(
+            "/occurred_at", "future", "What has happened can't lie in the future."
+        )
+
+
+def _words(instant: datetime) -> str:
+    return instant.isoformat(timespec="seconds").replace("+00:00", "Z")

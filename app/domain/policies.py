@@ -102,7 +102,7 @@ class Policy:
         return self.rework_window_days_by_work_type.get(work_type, self.rework_window_days)
 
     def as_dict(self) -> dict[str, Any]:
-        """The values by their keys; of a work type's own window the type is the key's last part."""
+        """The values by their keys; a work type's own window has the type as last part."""
         values: dict[str, Any] = {}
         for name, rule in _RULES.items():
             value = getattr(self, name)

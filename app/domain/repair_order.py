@@ -4,12 +4,37 @@ Two axes, as in STAR: `stage` is where the car is, `status` how far the paper is
 does not fit the stage is still a fact and still applies what it carries (C3, C4).
 """
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
+from app.domain.events.envelope import Event
+from app.domain.events.repair_order import (
+    Amounts,
+    RepairOrderAddOnDecided,
+    RepairOrderAddOnProposed,
+    RepairOrderAuthorized,
+    RepairOrderCancelled,
+    RepairOrderCleaned,
+    RepairOrderComebackAssessed,
+    RepairOrderComebackReported,
+    RepairOrderCustomerDelayNoted,
+    RepairOrderDelayReviewed,
+    RepairOrderDelayWarned,
+    RepairOrderDelivered,
+    RepairOrderDispatched,
+    RepairOrderInspected,
+    RepairOrderOpened,
+    RepairOrderPromiseChanged,
+    RepairOrderSettled,
+    RepairOrderWorkCompleted,
+    RepairOrderWorkPaused,
+    RepairOrderWorkResumed,
+    RepairOrderWorkStarted,
+)
 from app.domain.subject import Subject
 
 Stage = Literal[
@@ -25,6 +50,7 @@ Stage = Literal[
     "delivered",
 ]
 Status = Literal["open", "ready_to_bill", "settled", "closed", "cancelled"]
+AmountKind = Literal["labor", "parts", "sublet", "other"]
 
 LAST_INSPECTION_LEVEL: Final = 3
 
@@ -154,7 +180,7 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
         settlements: All that stand; the last counts (C5).
         inspection_seqs: seqs of all inspections.
         failed_inspection_seqs: seqs of those not passed.
-        add_ons: By add-on id.
+        add_ons: By add-on id, in the order in which they are first heard of.
     """
 
     ro_number: str
@@ -285,3 +311,258 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
 
 
 _READY_TO_BILL: Final = frozenset({"cleaning", "ready"})
+
+
+def comebacks(order: RepairOrder) -> list[Comeback]:
+    """Each reported comeback with its own last assessment, in order (F1).
+
+    An assessment belongs to the latest report before it, to the first if none is before. If both
+    name the comeback's order, that decides. One that fits no report belongs to none.
+    """
+    assessed: dict[int, ComebackAssessment] = {}
+    for assessment in order.comeback_assessments:
+        report = _report_of(assessment, order.comeback_reports)
+        if report is not None:
+            assessed[report.seq] = assessment
+    return [Comeback(report, assessed.get(report.seq)) for report in order.comeback_reports]
+
+
+def _report_of(
+    assessment: ComebackAssessment, reports: list[ComebackReport]
+) -> ComebackReport | None:
+    if assessment.comeback_ro is not None:
+        named = [report for report in reports if report.comeback_ro == assessment.comeback_ro]
+        reports = named or [report for report in reports if report.comeback_ro is None]
+    if not reports:
+        return None
+    before = [r for r in reports if (r.at, r.seq) < (assessment.at, assessment.seq)]
+    return before[-1] if before else reports[0]
+
+
+def evolve(order: RepairOrder, event: Event) -> RepairOrder:
+    """Apply the next event, in the order (occurred_at, seq), to the draft and hand it back."""
+    _APPLY[type(event.payload)](order, event.payload, event)
+    order.last_occurred_at = event.occurred_at
+    order.last_fact_seq = event.seq
+    return order
+
+
+def _move(order: RepairOrder, stage: Stage) -> None:
+    """Put the car elsewhere; `delivered` is left by a retraction alone (C4)."""
+    if order.stage != "delivered":
+        order.stage = stage
+
+
+def _opened(order: RepairOrder, data: RepairOrderOpened, event: Event) -> None:
+    if order.first_opened_at is None:
+        order.first_opened_at = event.occurred_at
+        order.first_opened_seq = event.seq
+    order.work_type = data.work_type
+    order.advisor = data.advisor
+    for name in _OPENED_FIELDS:
+        value = getattr(data, name)
+        if value is not None:
+            setattr(order, name, value)
+    if data.promised_at is not None and all(p.by == "changed" for p in order.promises):
+        order.promises.append(Promise(event.occurred_at, event.seq, "opened", data.promised_at))
+    estimated = data.estimate_amount is not None or data.estimate_hours is not None
+    _move(order, "awaiting_authorization" if estimated else "received")
+
+
+_OPENED_FIELDS: Final = (
+    "customer_no",
+    "vin",
+    "pay_type",
+    "odometer_km",
+    "estimate_amount",
+    "estimate_hours",
+    "waiter",
+    "appointment_id",
+)
+
+
+def _authorized(order: RepairOrder, data: RepairOrderAuthorized, event: Event) -> None:
+    if order.first_authorized_at is None:
+        order.first_authorized_at = event.occurred_at
+        order.first_authorized_seq = event.seq
+    if data.amount is not None:
+        order.authorized_amount = data.amount
+    if data.promised_at is not None:
+        order.promises.append(
+            Promise(event.occurred_at, event.seq, "authorized", data.promised_at)
+        )
+    _move(order, "waiting")
+
+
+def _dispatched(order: RepairOrder, data: RepairOrderDispatched, event: Event) -> None:
+    if order.first_dispatched_at is None:
+        order.first_dispatched_at = event.occurred_at
+        order.first_dispatched_seq = event.seq
+    order.dispatched_technician = data.technician
+    order.dispatched_team = data.team
+    if data.bay is not None:
+        order.bay = data.bay
+    _move(order, "waiting")
+
+
+def _work_started(order: RepairOrder, data: RepairOrderWorkStarted, _event: Event) -> None:
+    if data.technician is not None:
+        order.worked_technician = data.technician
+    if data.bay is not None:
+        order.bay = data.bay
+    _move(order, "in_work")
+
+
+def _work_paused(order: RepairOrder, data: RepairOrderWorkPaused, _event: Event) -> None:
+    order.pause_reason = data.reason
+    _move(order, "paused")
+
+
+def _work_resumed(order: RepairOrder, _data: RepairOrderWorkResumed, _event: Event) -> None:
+    _move(order, "in_work")
+
+
+def _work_completed(order: RepairOrder, data: RepairOrderWorkCompleted, _event: Event) -> None:
+    if data.technician is not None:
+        order.worked_technician = data.technician
+    _move(order, "inspection")
+
+
+def _inspected(order: RepairOrder, data: RepairOrderInspected, event: Event) -> None:
+    order.inspection_seqs.append(event.seq)
+    if not data.passed:
+        order.failed_inspection_seqs.append(event.seq)
+        _move(order, "in_work")
+    else:
+        _move(order, "cleaning" if data.level == LAST_INSPECTION_LEVEL else "inspection")
+
+
+def _cleaned(order: RepairOrder, _data: RepairOrderCleaned, _event: Event) -> None:
+    _move(order, "ready")
+
+
+def _add_on_proposed(order: RepairOrder, data: RepairOrderAddOnProposed, event: Event) -> None:
+    add_on = order.add_ons.setdefault(data.add_on_id, AddOn())
+    add_on.proposed_at = event.occurred_at
+    if data.amount is not None:
+        add_on.amount = data.amount
+    if data.hours is not None:
+        add_on.hours = data.hours
+
+
+def _add_on_decided(order: RepairOrder, data: RepairOrderAddOnDecided, event: Event) -> None:
+    add_on = order.add_ons.setdefault(data.add_on_id, AddOn())
+    add_on.decided_at = event.occurred_at
+    add_on.accepted = data.accepted
+
+
+def _promise_changed(order: RepairOrder, data: RepairOrderPromiseChanged, event: Event) -> None:
+    order.promises.append(
+        Promise(
+            event.occurred_at,
+            event.seq,
+            "changed",
+            data.promised_at,
+            data.reason,
+            data.confirmed_by_customer,
+        )
+    )
+
+
+def _delay_warned(order: RepairOrder, _data: RepairOrderDelayWarned, event: Event) -> None:
+    order.delay_warned_at = event.occurred_at
+
+
+def _delay_noted(order: RepairOrder, data: RepairOrderCustomerDelayNoted, event: Event) -> None:
+    order.delay_notes.append(DelayNote(event.occurred_at, event.seq, data.signed))
+
+
+def _delay_reviewed(order: RepairOrder, data: RepairOrderDelayReviewed, event: Event) -> None:
+    order.delay_reviews.append(
+        DelayReview(event.occurred_at, event.seq, data.accepted, data.reviewer)
+    )
+
+
+def _settled(order: RepairOrder, data: RepairOrderSettled, event: Event) -> None:
+    explicit = data.delivered_at is not None
+    order.settlements.append(
+        Settlement(
+            event.occurred_at,
+            event.seq,
+            data.delivered_at if data.delivered_at is not None else event.occurred_at,
+            explicit,
+            _by_kind(data.amounts),
+            _by_kind(data.costs),
+            data.billed_hours,
+            data.clocked_hours,
+            data.parts_requested,
+            data.parts_filled,
+        )
+    )
+
+
+def _by_kind(sums: Amounts | None) -> dict[str, Decimal]:
+    """The kinds that the sheet carries."""
+    if sums is None:
+        return {}
+    by_kind = {kind: getattr(sums, kind) for kind in _AMOUNT_KINDS}
+    return {kind: value for kind, value in by_kind.items() if value is not None}
+
+
+_AMOUNT_KINDS: Final[tuple[AmountKind, ...]] = ("labor", "parts", "sublet", "other")
+
+
+def _delivered(order: RepairOrder, data: RepairOrderDelivered, event: Event) -> None:
+    order.handovers.append(Handover(event.occurred_at, event.seq, data.odometer_km))
+    order.stage = "delivered"
+
+
+def _comeback_reported(
+    order: RepairOrder, data: RepairOrderComebackReported, event: Event
+) -> None:
+    order.comeback_reports.append(ComebackReport(event.occurred_at, event.seq, data.comeback_ro))
+
+
+def _comeback_assessed(
+    order: RepairOrder, data: RepairOrderComebackAssessed, event: Event
+) -> None:
+    order.comeback_assessments.append(
+        ComebackAssessment(
+            event.occurred_at,
+            event.seq,
+            data.verdict,
+            data.comeback_ro,
+            data.technician,
+            data.team,
+        )
+    )
+
+
+def _cancelled(order: RepairOrder, data: RepairOrderCancelled, event: Event) -> None:
+    order.cancelled_at = event.occurred_at
+    order.cancelled_seq = event.seq
+    order.cancel_reason = data.reason
+
+
+_APPLY: Final[Mapping[type, Callable[[RepairOrder, Any, Event], None]]] = {
+    RepairOrderOpened: _opened,
+    RepairOrderAuthorized: _authorized,
+    RepairOrderDispatched: _dispatched,
+    RepairOrderWorkStarted: _work_started,
+    RepairOrderWorkPaused: _work_paused,
+    RepairOrderWorkResumed: _work_resumed,
+    RepairOrderAddOnProposed: _add_on_proposed,
+    RepairOrderAddOnDecided: _add_on_decided,
+    RepairOrderPromiseChanged: _promise_changed,
+    RepairOrderDelayWarned: _delay_warned,
+    RepairOrderWorkCompleted: _work_completed,
+    RepairOrderInspected: _inspected,
+    RepairOrderCleaned: _cleaned,
+    RepairOrderSettled: _settled,
+    RepairOrderDelivered: _delivered,
+    RepairOrderCustomerDelayNoted: _delay_noted,
+    RepairOrderDelayReviewed: _delay_reviewed,
+    RepairOrderComebackReported: _comeback_reported,
+    RepairOrderComebackAssessed: _comeback_assessed,
+    RepairOrderCancelled: _cancelled,
+}

@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import msgspec
 
+from app.domain.events.envelope import Event
+from app.domain.events.staff import StaffRegistered, StaffTimecardRecorded
 from app.domain.subject import Subject
 
 
@@ -31,3 +33,33 @@ class Timecard(Subject, kw_only=True, omit_defaults=True):
     clocked_hours: Decimal | None = None
     team: str | None = None
     seq: int = 0
+
+
+def evolve_staff(staff: Staff, event: Event) -> Staff:
+    """Apply the next event, in the order (occurred_at, seq), to the draft and hand it back."""
+    data = event.payload
+    if not isinstance(data, StaffRegistered):
+        raise TypeError(f"{event.type} is no event of a member of staff")
+    if data.roles is not None:
+        staff.roles = data.roles
+    if data.team is not None:
+        staff.team = data.team
+    staff.last_occurred_at = event.occurred_at
+    staff.last_fact_seq = event.seq
+    return staff
+
+
+def evolve_timecard(timecard: Timecard, event: Event) -> Timecard:
+    """Put the next card, in the order (occurred_at, seq), in the place of the one before (G10)."""
+    data = event.payload
+    if not isinstance(data, StaffTimecardRecorded):
+        raise TypeError(f"{event.type} is no event of a timecard")
+    timecard.staff_no = event.subject
+    timecard.work_date = data.work_date
+    timecard.attended_hours = data.attended_hours
+    timecard.clocked_hours = data.clocked_hours
+    timecard.team = data.team
+    timecard.seq = event.seq
+    timecard.last_occurred_at = event.occurred_at
+    timecard.last_fact_seq = event.seq
+    return timecard

@@ -1,0 +1,140 @@
+"""From the events of one subject to its state.
+
+Facts are applied in the order in which they happened (occurred_at, seq); what the service wrote
+about windows and clocks is applied in seq order (H16). How the two are mixed makes no difference.
+What was retracted never happened.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+from app.domain import complaint, customer, follow_up, repair_order, staff, vehicle
+from app.domain.complaint import Complaint
+from app.domain.customer import Customer
+from app.domain.events.envelope import Event, Kind
+from app.domain.events.retraction import EventRetracted
+from app.domain.follow_up import FollowUp
+from app.domain.repair_order import RepairOrder
+from app.domain.staff import Staff, Timecard
+from app.domain.vehicle import Vehicle
+
+State: TypeAlias = RepairOrder | FollowUp | Complaint | Customer | Vehicle | Staff | Timecard
+
+STATE_TYPES: Final[Mapping[Kind, type[State]]] = {
+    Kind.REPAIR_ORDER: RepairOrder,
+    Kind.FOLLOW_UP: FollowUp,
+    Kind.COMPLAINT: Complaint,
+    Kind.CUSTOMER: Customer,
+    Kind.VEHICLE: Vehicle,
+    Kind.STAFF: Staff,
+    Kind.TIMECARD: Timecard,
+}
+"""The state that is kept for each kind, for `app.domain.subject.decode`."""
+
+
+def new_state(kind: Kind, key: str) -> State:
+    """The state of a subject that nothing is known of."""
+    return _NEW[kind](key)
+
+
+def evolve(state: State, event: Event) -> State:
+    """Apply an event of the subject to the draft and hand it back.
+
+    Facts must come in order (see `is_in_order`); retractions never come here, see `fold`.
+    """
+    return _EVOLVE[type(state)](state, event)
+
+
+def is_service_event(event: Event) -> bool:
+    """Whether it applies in seq order, whenever it comes; all others are facts."""
+    match event.kind:
+        case Kind.FOLLOW_UP:
+            return follow_up.is_service_event(event)
+        case Kind.COMPLAINT:
+            return complaint.is_service_event(event)
+        case _:
+            return False
+
+
+def is_in_order(state: State, event: Event) -> bool:
+    """Whether the state can simply evolve; else its subject is to be folded again.
+
+    A retraction is never in order.
+    """
+    if isinstance(event.payload, EventRetracted):
+        return False
+    return state.follows(event.occurred_at, event.seq) or is_service_event(event)
+
+
+def standing(events: Iterable[Event]) -> list[Event]:
+    """The events of a subject that were not retracted, without the retractions, by seq.
+
+    A retraction that is itself retracted never happened (A2); it works from its seq, its time
+    plays no part (A3).
+    """
+    retracted: set[tuple[str, str]] = set()
+    stand = []
+    for event in sorted(events, key=_seq, reverse=True):
+        if (event.source, event.id) in retracted:
+            continue
+        if isinstance(event.payload, EventRetracted):
+            retracted.add((event.payload.source, event.payload.id))
+        else:
+            stand.append(event)
+    stand.reverse()
+    return stand
+
+
+def fold(kind: Kind, key: str, events: Iterable[Event]) -> State | None:
+    """The state of a subject from all its events, in whatever order they are given.
+
+    Args:
+        kind: What the subject is.
+        key: Its state key.
+        events: All of them, the retractions that aim at them included.
+
+    Returns:
+        None if no event stands.
+    """
+    stand = standing(events)
+    if not stand:
+        return None
+    own: list[Event] = []
+    facts: list[Event] = []
+    for event in stand:
+        (own if is_service_event(event) else facts).append(event)
+    facts.sort(key=_order)
+    state = new_state(kind, key)
+    for event in facts:
+        state = evolve(state, event)
+    for event in own:
+        state = evolve(state, event)
+    return state
+
+
+def _seq(event: Event) -> int:
+    return event.seq
+
+
+def _order(event: Event) -> tuple[Any, int]:
+    return event.occurred_at, event.seq
+
+
+_NEW: Final[Mapping[Kind, Callable[[str], State]]] = {
+    Kind.REPAIR_ORDER: lambda key: RepairOrder(ro_number=key),
+    Kind.FOLLOW_UP: lambda key: FollowUp(follow_up_id=key),
+    Kind.COMPLAINT: lambda key: Complaint(complaint_id=key),
+    Kind.CUSTOMER: lambda key: Customer(customer_no=key),
+    Kind.VEHICLE: lambda key: Vehicle(vin=key),
+    Kind.STAFF: lambda key: Staff(staff_no=key),
+    Kind.TIMECARD: lambda key: Timecard(key=key),
+}
+_EVOLVE: Final[Mapping[type, Callable[[Any, Event], State]]] = {
+    RepairOrder: repair_order.evolve,
+    FollowUp: follow_up.evolve,
+    Complaint: complaint.evolve,
+    Customer: customer.evolve,
+    Vehicle: vehicle.evolve,
+    Staff: staff.evolve_staff,
+    Timecard: staff.evolve_timecard,
+}
