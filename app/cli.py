@@ -84,7 +84,11 @@ def serve(
     try:
         with _database(settings) as ready:
             asyncio.run(_check_address(ready))
-            _run_server(ready)
+            try:
+                _run_server(ready)
+            finally:
+                # whoever is impatient now would leave the embedded server running
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
     except KeyboardInterrupt:
         sys.exit(0)
 

@@ -302,7 +302,11 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
     if any(fault["type"] == "json_invalid" for fault in found):
         return _answer(_BY_ERROR[MalformedBodyError], "The body is not JSON.")
     faults = [
-        Fault(pointer_of(fault["loc"]), fault["type"].replace("_", "-"), fault["msg"])
+        Fault(
+            pointer_of(fault["loc"]),
+            fault["type"].replace("_", "-"),
+            fault["msg"].removeprefix("Value error, "),
+        )
         for fault in found
     ]
     return _answer(

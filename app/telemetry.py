@@ -77,6 +77,7 @@ def configure_logging(level: str, log_format: Literal["auto", "json", "console"]
             ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _drop_colors,
                 *last[:-1],
                 _render_text if as_json else last[-1],
             ],
@@ -166,6 +167,12 @@ def _add_logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> 
     record = event.get("_record")
     if isinstance(record, logging.LogRecord):
         event["logger"] = record.name
+    return event
+
+
+def _drop_colors(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """uvicorn hands over each message a second time, for terminals."""
+    event.pop("color_message", None)
     return event
 
 
