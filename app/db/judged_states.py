@@ -1,0 +1,164 @@
+"""The states that judging reads, in bulk, with the companions that a verdict hangs on.
+
+An order's verdict hangs on its follow-ups (what the customer says) and on the odometers of its
+comebacks; a follow-up's and a complaint's on the order. So news of one subject reach others, which
+`widen` finds.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+from typing import Final, TypeVar
+
+from app.db.engine import Connection
+from app.db.event_log import EventLog
+from app.domain.complaint import Complaint
+from app.domain.events.envelope import Kind
+from app.domain.follow_up import FollowUp
+from app.domain.repair_order import RepairOrder
+from app.domain.staff import Timecard
+from app.domain.subject import Subject, decode
+
+JUDGED_KINDS: Final = (Kind.REPAIR_ORDER, Kind.FOLLOW_UP, Kind.COMPLAINT, Kind.TIMECARD)
+"""The kinds of subjects that KPIs are judged from."""
+
+_KEYS: Final[Mapping[Kind, str]] = {
+    Kind.REPAIR_ORDER: "ro_number",
+    Kind.FOLLOW_UP: "follow_up_id",
+    Kind.COMPLAINT: "complaint_id",
+    Kind.TIMECARD: "key",
+}
+_ORDERS_OF_FOLLOW_UPS = """
+    SELECT ro_number FROM follow_up
+     WHERE store_id = $1 AND follow_up_id = ANY($2) AND ro_number IS NOT NULL
+"""
+_FOLLOW_UPS_OF = "SELECT follow_up_id FROM follow_up WHERE store_id = $1 AND ro_number = ANY($2)"
+_COMPLAINTS_OF = "SELECT complaint_id FROM complaint WHERE store_id = $1 AND ro_number = ANY($2)"
+_CAME_BACK_AS = """
+    SELECT ro_number
+      FROM repair_order
+     CROSS JOIN LATERAL jsonb_array_elements(
+               coalesce(state -> 'comeback_reports', '[]')
+               || coalesce(state -> 'comeback_assessments', '[]')
+           ) AS told
+     WHERE store_id = $1 AND has_comeback AND told ->> 'comeback_ro' = ANY($2)
+     GROUP BY store_id, ro_number
+"""
+_STATES_OF_FOLLOW_UPS_OF = """
+    SELECT ro_number, state::text FROM follow_up
+     WHERE store_id = $1 AND ro_number = ANY($2) ORDER BY follow_up_id
+"""
+
+type_subjects = dict[Kind, set[str]]
+"""Keys of subjects, by kind."""
+
+StateType = TypeVar("StateType", bound=Subject)
+
+
+class JudgedStates:
+    """States of one store's subjects, over one connection and whatever snapshot it has."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def list_touched(self, store_id: str, *, after: int, until: int) -> type_subjects:
+        """List the subjects that events with a seq in (after, until] reach, directly or not."""
+        touched: type_subjects = {kind: set() for kind in JUDGED_KINDS}
+        log = EventLog(self._connection)
+        for kind, key in await log.read_touched(
+            store_id, after=after, until=until, kinds=JUDGED_KINDS
+        ):
+            touched[kind].add(key)
+        return await self._widen(store_id, touched)
+
+    async def list_keys(
+        self, store_id: str, kind: Kind, *, after: str | None, limit: int
+    ) -> list[str]:
+        """List the subjects of a kind that have a state, by key, after a key."""
+        column = _KEYS[kind]
+        rows = await self._connection.fetch(
+            f"""SELECT {column} AS key FROM {kind}
+                 WHERE store_id = $1 AND ($2::text IS NULL OR {column} > $2)
+                 ORDER BY {column} LIMIT $3""",
+            store_id,
+            after,
+            limit,
+        )
+        return [row["key"] for row in rows]
+
+    async def get_orders(self, store_id: str, keys: Collection[str]) -> dict[str, RepairOrder]:
+        """Get the repair orders that there are, by number."""
+        return await self._get(RepairOrder, Kind.REPAIR_ORDER, store_id, keys)
+
+    async def get_follow_ups(self, store_id: str, keys: Collection[str]) -> dict[str, FollowUp]:
+        """Get the follow-ups that there are, by id."""
+        return await self._get(FollowUp, Kind.FOLLOW_UP, store_id, keys)
+
+    async def get_complaints(self, store_id: str, keys: Collection[str]) -> dict[str, Complaint]:
+        """Get the complaints that there are, by id."""
+        return await self._get(Complaint, Kind.COMPLAINT, store_id, keys)
+
+    async def get_timecards(self, store_id: str, keys: Collection[str]) -> dict[str, Timecard]:
+        """Get the timecards that there are, by key."""
+        return await self._get(Timecard, Kind.TIMECARD, store_id, keys)
+
+    async def get_follow_ups_of(
+        self, store_id: str, orders: Collection[str]
+    ) -> dict[str, list[FollowUp]]:
+        """Get the follow-ups of orders by the number of the order, each list by id."""
+        found: dict[str, list[FollowUp]] = defaultdict(list)
+        if orders:
+            rows = await self._connection.fetch(_STATES_OF_FOLLOW_UPS_OF, store_id, list(orders))
+            for row in rows:
+                found[row["ro_number"]].append(decode(FollowUp, row["state"]))
+        return found
+
+    async def get_comeback_odometers(
+        self, store_id: str, orders: Collection[RepairOrder]
+    ) -> dict[str, Decimal]:
+        """Get the odometers at the opening of the orders that these ones came back as (F4)."""
+        named = [
+            *(report.comeback_ro for order in orders for report in order.comeback_reports),
+            *(verdict.comeback_ro for order in orders for verdict in order.comeback_assessments),
+        ]
+        came_back_as = {ro_number for ro_number in named if ro_number is not None}
+        return {
+            ro_number: order.odometer_km
+            for ro_number, order in (await self.get_orders(store_id, came_back_as)).items()
+            if order.odometer_km is not None
+        }
+
+    async def _widen(self, store_id: str, touched: type_subjects) -> type_subjects:
+        """Add those whose verdict hangs on a touched one."""
+        orders, follow_ups = touched[Kind.REPAIR_ORDER], touched[Kind.FOLLOW_UP]
+        reached = {kind: set(keys) for kind, keys in touched.items()}
+        if follow_ups:
+            log = EventLog(self._connection)
+            # whatever order it was ever joined to: the one that it left is judged again too
+            reached[Kind.REPAIR_ORDER].update(await log.read_orders_named(store_id, follow_ups))
+            reached[Kind.REPAIR_ORDER] |= await self._keys(
+                _ORDERS_OF_FOLLOW_UPS, store_id, follow_ups
+            )
+        if orders:
+            reached[Kind.REPAIR_ORDER] |= await self._keys(_CAME_BACK_AS, store_id, orders)
+            reached[Kind.FOLLOW_UP] |= await self._keys(_FOLLOW_UPS_OF, store_id, orders)
+            reached[Kind.COMPLAINT] |= await self._keys(_COMPLAINTS_OF, store_id, orders)
+        return reached
+
+    async def _keys(self, statement: str, store_id: str, keys: Collection[str]) -> set[str]:
+        rows = await self._connection.fetch(statement, store_id, list(keys))
+        return {row[0] for row in rows}
+
+    async def _get(
+        self, state: type[StateType], kind: Kind, store_id: str, keys: Collection[str]
+    ) -> dict[str, StateType]:
+        if not keys:
+            return {}
+        column = _KEYS[kind]
+        rows = await self._connection.fetch(
+            f"""SELECT {column} AS key, state::text FROM {kind}
+                 WHERE store_id = $1 AND {column} = ANY($2)""",
+            store_id,
+            list(keys),
+        )
+        return {row["key"]: decode(state, row["state"]) for row in rows}
