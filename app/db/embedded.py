@@ -21,13 +21,14 @@ import fcntl
 import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,6 +55,11 @@ _MIB: Final = 1024 * 1024
 _POLL_SECONDS: Final = 0.1
 _LEFTOVER_SECONDS: Final = 15.0
 _LOG_KEPT_BYTES: Final = 10 * _MIB
+
+# an initdb whose starter was killed goes on, until it misses its files
+_REMOVE_HALF_MADE: Final = """
+for again in 1 2 3 4 5 6 7 8 9; do rm -rf -- "$1"/new-* && exit 0; sleep 0.5; done; exit 1
+"""
 
 
 class EmbeddedServerError(Exception):
@@ -133,7 +139,10 @@ def start(
             cluster.ensure_made()
             cluster.ensure_running(options or {})
             return EmbeddedServer(cluster, users)
-        except BaseException:
+        except BaseException:  # Ctrl-C during a long recovery too
+            with suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                cluster.stop()
             os.close(users)
             raise
 
@@ -155,11 +164,13 @@ class _Cluster:
     @classmethod
     def of(cls, data_dir: Path, timeout_seconds: float) -> "_Cluster":
         """Make the folder if it isn't there, and find out who is to run its server."""
-        home = Path(os.path.abspath(data_dir.expanduser()))
+        home = data_dir.expanduser().resolve()
         as_root = os.geteuid() == 0
         try:
             home.parent.mkdir(parents=True, exist_ok=True)
-            home.mkdir(mode=0o711 if as_root else 0o700, exist_ok=True)
+            home.mkdir(mode=0o711 if as_root else 0o700)
+        except FileExistsError:
+            pass
         except OSError as error:
             raise EmbeddedServerError(
                 f"The data folder {home} can't be made: {error.strerror}. "
@@ -206,16 +217,15 @@ class _Cluster:
 
         It is made beside its place and then moved, so that a kill in between leaves no half one.
         """
-        try:
+        with suppress(FileExistsError):
             self.root.mkdir(mode=0o700)
-        except FileExistsError:
-            pass
-        else:
             if self.account is not None:
                 os.chown(
                     self.root, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False
                 )
-        if self._run("sh", "-c", 'cd -- "$1"', "sh", str(self.root)).returncode != 0:
+        if not self._enters(self.root):
+            self._let_account_in()
+        if not self._enters(self.root):
             raise EmbeddedServerError(
                 f"The server runs as {self._runner()}, which can't enter {self.root}: a folder "
                 "above it is closed. Name an open place with SERVICELANE_DATA_DIR, such as "
@@ -231,10 +241,29 @@ class _Cluster:
                 "SERVICELANE_DATABASE_URL."
             )
 
+    def _enters(self, folder: Path) -> bool:
+        return self._run("sh", "-c", 'cd -- "$1"', "sh", str(folder)).returncode == 0
+
+    def _let_account_in(self) -> None:
+        """Let the account, and nobody else, pass through root's closed data folder.
+
+        Only that folder, and only if it holds nothing of anybody else's.
+        """
+        own = {"start.lock", "users.lock", "postgres", "programs"}
+        there = self.home.stat()
+        if (
+            self.account is None
+            or there.st_uid != 0
+            or not {path.name for path in self.home.iterdir()} <= own
+        ):
+            return
+        os.chown(self.home, -1, self.account.pw_gid)
+        self.home.chmod(stat.S_IMODE(there.st_mode) & 0o707 | stat.S_IXGRP)
+
     def _make(self) -> None:
         _log.info("embedded_server_made", data_dir=str(self.home))
-        new = self.root / "data.new"
-        self._checked("sh", "-c", 'rm -rf -- "$1"', "sh", str(new))
+        new = self.root / f"new-{secrets.token_hex(8)}"  # a killed maker's children write on
+        self._checked("sh", "-c", _REMOVE_HALF_MADE, "sh", str(self.root))
         self._checked(
             self._program("initdb"),
             f"--pgdata={new}",
@@ -250,6 +279,8 @@ class _Cluster:
         self._checked(
             self._program("postgres"),
             "--single",
+            "-c",
+            "exit_on_error=on",
             "-D",
             str(new),
             "template1",
@@ -268,20 +299,32 @@ class _Cluster:
 
     def ensure_running(self, options: Mapping[str, str]) -> None:
         """Return when the server takes connections; what the pid file says is not believed."""
-        answer = self._isready()
-        if answer == _ACCEPTING:
-            return
-        if answer == _REJECTING or self._is_postmaster(self._pid()):
-            _log.info("embedded_server_awaited", log=str(self.log))
-            if not self._wait_until(lambda: self._isready() == _ACCEPTING or not self._alive()):
-                raise self._slow()
-            if self._isready() == _ACCEPTING:
-                return
-        self._start(options)
+        until = time.monotonic() + self.timeout_seconds
+        leftovers_until = time.monotonic() + _LEFTOVER_SECONDS
+        trouble: str | None = None
+        while (answer := self._isready()) != _ACCEPTING:
+            if answer == _REJECTING or self._alive():
+                # it starts, recovers, or stops: on its own, or for a process that was killed
+                if time.monotonic() > until:
+                    raise EmbeddedServerError(
+                        f"PostgreSQL in {self.data} has not taken connections for "
+                        f"{self.timeout_seconds:.0f} seconds; it may still be recovering. Look at "
+                        f"{self.log} and start again later."
+                    )
+                time.sleep(_POLL_SECONDS)
+                continue
+            if trouble is not None:
+                if time.monotonic() > leftovers_until:
+                    raise EmbeddedServerError(
+                        f"PostgreSQL did not start in {self.data}: {trouble}\n"
+                        f"The end of {self.log}:\n{self._log_end()}"
+                    )
+                time.sleep(1)  # a killed server's children keep its memory until they notice
+            trouble = self._start(options)
 
     def stop(self) -> None:
         """Stop the server; returns when it is gone."""
-        if self._read(self.data / "postmaster.pid") is None:
+        if not self._alive():  # pg_ctl would send its signal to whoever has that number now
             return
         done = self._run(
             self._program("pg_ctl"),
@@ -292,43 +335,27 @@ class _Cluster:
             "--wait",
             f"--timeout={self.timeout_seconds:.0f}",
         )
-        if done.returncode != 0:
-            _log.warning("embedded_server_not_stopped", output=done.stderr.strip())
+        if done.returncode == 0:
+            _log.info("embedded_server_stopped", data_dir=str(self.home))
+        else:
+            _log.warning("embedded_server_not_stopped", reason=done.stdout.strip())
 
-    def _start(self, options: Mapping[str, str]) -> None:
-        socket_dir = self._suitable_socket_dir()
-        self._write(self.data / "servicelane.conf", _configuration(socket_dir, options))
+    def _start(self, options: Mapping[str, str]) -> str:
+        """Try to start the server; returns what pg_ctl said."""
+        self._disarm_pid_file()
+        settings = _configuration(self._suitable_socket_dir(), options)
+        self._write(self.data / "servicelane.conf", settings)
         self._shorten_log()
-        until = time.monotonic() + _LEFTOVER_SECONDS
-        while True:
-            stale = self._disarm_pid_file()
-            done = self._run(
-                self._program("pg_ctl"),
-                "start",
-                f"--pgdata={self.data}",
-                f"--log={self.log}",
-                "--silent",
-                "--wait",
-                f"--timeout={self.timeout_seconds:.0f}",
-            )
-            if self._isready() == _ACCEPTING:
-                return
-            if self._alive():
-                raise self._slow()
-            if not stale or time.monotonic() > until:
-                raise EmbeddedServerError(
-                    f"PostgreSQL did not start in {self.data}: {done.stderr.strip()}\n"
-                    f"The end of {self.log}:\n{self._log_end()}"
-                )
-            # children of a killed server hold its shared memory until they notice
-            time.sleep(1)
-
-    def _slow(self) -> EmbeddedServerError:
-        return EmbeddedServerError(
-            f"PostgreSQL in {self.data} has not taken connections for "
-            f"{self.timeout_seconds:.0f} seconds; it may be recovering still. Look at {self.log} "
-            "and start again later."
-        )
+        _log.info("embedded_server_starting", data_dir=str(self.home), log=str(self.log))
+        return self._run(
+            self._program("pg_ctl"),
+            "start",
+            f"--pgdata={self.data.name}",  # relative: pg_ctl hands paths to a shell
+            f"--log={self.log.name}",
+            "--silent",
+            "--wait",
+            f"--timeout={self.timeout_seconds:.0f}",
+        ).stdout.strip()
 
     # The pid file: first its number, then (fifth) the folder of the socket
 
@@ -346,8 +373,9 @@ class _Cluster:
             return Path(lines[4].strip())
         return self._suitable_socket_dir()
 
-    def _is_postmaster(self, pid: int | None) -> bool:
-        """Whether a live process of that number is the server of this cluster."""
+    def _alive(self) -> bool:
+        """Whether the process whose number is in the pid file is the server of this cluster."""
+        pid = self._pid()
         if pid is None:
             return False
         try:
@@ -358,20 +386,16 @@ class _Cluster:
         except (psutil.Error, OSError):  # gone, or somebody else's
             return False
 
-    def _alive(self) -> bool:
-        return self._is_postmaster(self._pid())
-
-    def _disarm_pid_file(self) -> bool:
+    def _disarm_pid_file(self) -> None:
         """Take the number out of a stale pid file: it may live again as another program's.
 
         The rest stays: by it PostgreSQL finds children of the killed server that still hold its
-        shared memory. Returns whether there was one.
+        shared memory.
         """
         lines = self._pid_lines()
-        if not lines:
-            return False
-        self._write(self.data / "postmaster.pid", "\n".join([str(_DEAD_PID), *lines[1:]]) + "\n")
-        return True
+        if lines:
+            lines[0] = str(_DEAD_PID)
+            self._write(self.data / "postmaster.pid", "\n".join(lines) + "\n")
 
     def _isready(self) -> int:
         return self._run(
@@ -414,55 +438,59 @@ class _Cluster:
         return str(self._programs / name)
 
     def _reachable_programs(self) -> Path:
-        """The wheel's programs; a copy in the data folder where the account can't reach them."""
+        """The wheel's programs; a copy in root's data folder if the account can't reach them."""
         place = _wheel_programs()
         if self._run("sh", "-c", 'test -x "$1"', "sh", str(place / "postgres")).returncode == 0:
             return place
-        package, libraries = place.parent.parent, Path(f"{place.parent.parent}.libs")
+        if self.home.stat().st_uid != 0:  # its owner could lead root's copying astray
+            raise EmbeddedServerError(
+                f"The server runs as {self._runner()}, who can't reach its programs in {place}. "
+                f"Run Servicelane as {self._runner()}, or name a data folder of root's."
+            )
+        package = place.parent.parent
         copies = self.home / "programs"
         copy = copies / metadata.version(WHEEL)
         if not copy.exists():
             shutil.rmtree(copies, ignore_errors=True)
             new = copies / "new"
-            without = shutil.ignore_patterns("include", "*.a")
-            shutil.copytree(
-                place.parent, new / package.name / place.parent.name, symlinks=True, ignore=without
-            )
-            if libraries.exists():
-                shutil.copytree(libraries, new / libraries.name, symlinks=True)
+            skipped = shutil.ignore_patterns("include", "*.a")
+            for part in (place.parent, Path(f"{package}.libs")):
+                if part.exists():
+                    to = new / part.relative_to(package.parent)
+                    shutil.copytree(part, to, symlinks=True, ignore=skipped)
             for path in (copies, new, *new.rglob("*")):
                 if not path.is_symlink():
-                    path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+                    path.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
             new.rename(copy)
-        return copy / package.name / place.parent.name / place.name
+        return copy / place.relative_to(package.parent)
 
     def _run(self, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a program as the server's account, in an environment that says nothing."""
         account = self.account
-        with tempfile.TemporaryFile("w+") as output:  # a pipe would be held open by the server
+        with tempfile.TemporaryFile() as output:  # a pipe would be held open by the server
             done = subprocess.run(  # noqa: S603  programs and paths are our own
                 command,
                 check=False,
-                input=given,
-                text=True,
+                input=given.encode(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd="/",
+                cwd=self.root,
                 env=_environment(),
                 umask=0o077,
+                start_new_session=True,  # Ctrl-C is for us, who then clean up
                 user=None if account is None else account.pw_uid,
                 group=None if account is None else account.pw_gid,
                 extra_groups=None if account is None else [],
             )
             output.seek(0)
-            done.stderr = output.read()
-        return done
+            said = output.read().decode(errors="replace")
+        return subprocess.CompletedProcess(command, done.returncode, stdout=said)
 
     def _checked(self, *command: str, given: str = "") -> None:
         done = self._run(*command, given=given)
         if done.returncode != 0:
             raise EmbeddedServerError(
-                f"{Path(command[0]).name} failed in {self.root}: {done.stderr.strip()}"
+                f"{Path(command[0]).name} failed in {self.root}: {done.stdout.strip()}"
             )
 
     def _read(self, path: Path) -> str | None:
@@ -569,9 +597,18 @@ def _environment() -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **kept}
 
 
+def _memory_bytes() -> int:
+    """The machine's memory, or less where a container is given less."""
+    machine = psutil.virtual_memory().total
+    try:
+        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    except (OSError, ValueError):  # no container, or `max`
+        return machine
+
+
 def _configuration(socket_dir: Path, options: Mapping[str, str]) -> str:
     """Settings for a machine that does other things too; ALTER SYSTEM goes before them."""
-    memory = psutil.virtual_memory().total // _MIB
+    memory = _memory_bytes() // _MIB
     settings = {
         "listen_addresses": "",
         "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',

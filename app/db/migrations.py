@@ -1,4 +1,4 @@
-"""The schema's revision: which one a database has, which one this code needs, and the way there."""
+"""The schema's revision: which one a database has, which one this code needs, the way there."""
 
 from collections.abc import Callable
 from io import StringIO

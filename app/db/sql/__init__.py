@@ -1,6 +1,7 @@
 """Triggers, functions and grants as .sql files, executed by the migrations that name them."""
 
 from importlib.resources import files
+from typing import Any
 
 from alembic import op
 from sqlalchemy import text
@@ -11,5 +12,5 @@ def execute_file(name: str) -> None:
     script = files(__package__).joinpath(name).read_text(encoding="utf-8")
     connection = op.get_bind()
     connection.execute(text("SELECT 1"))  # the driver begins the transaction at a first statement
-    driver = connection.connection.dbapi_connection
+    driver: Any = connection.connection.dbapi_connection
     driver.run_async(lambda raw: raw.execute(script))  # the simple protocol: many statements
