@@ -112,7 +112,6 @@ def create_app(
         root_path=settings.root_path,
         lifespan=lifespan,
         middleware=_middleware(settings),
-        max_body_size=settings.max_body_bytes,
         generate_unique_id_function=_operation_id,
     )
     problems.install(app)
@@ -141,7 +140,11 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 max_age=3600,
             )
         )
-    return [*stack, Middleware(problems.UnexpectedErrorMiddleware)]
+    return [
+        *stack,
+        Middleware(problems.UnexpectedErrorMiddleware),
+        Middleware(problems.BodyLimitMiddleware, limit=settings.max_body_bytes),
+    ]
 
 
 async def _announce(factory: Factory) -> None:
