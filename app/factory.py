@@ -11,10 +11,14 @@ from app.db.installation import InstallationRepository
 from app.db.migrations import expected_revision
 from app.db.sandbox import SandboxRepository
 from app.db.stores import StoreRepository
+from app.db.webhooks import WebhookRepository
 from app.services.access import AccessService
 from app.services.health import HealthService
+from app.services.http_out import HttpOut
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
+from app.services.webhook_delivery import WebhookDispatcher
+from app.services.webhooks import WebhookService
 from app.settings import Settings
 
 
@@ -42,6 +46,10 @@ class Factory:
 
     async def close(self) -> None:
         """Finish what was begun and let go of what was opened, except for the database."""
+        if "webhook_dispatcher" in self.__dict__:
+            await self.webhook_dispatcher.stop()
+        if "http_out" in self.__dict__:
+            await self.http_out.aclose()
 
     # Who may use it
 
@@ -71,6 +79,32 @@ class Factory:
     @cached_property
     def _store_repository(self) -> StoreRepository:
         return StoreRepository(self.database.read)
+
+    # Webhooks
+
+    @cached_property
+    def webhooks(self) -> WebhookService:
+        """Endpoints of webhooks, and what was sent to them."""
+        return WebhookService(
+            self._webhook_repository, stores=self.store_directory, out=self.http_out
+        )
+
+    @cached_property
+    def webhook_dispatcher(self) -> WebhookDispatcher:
+        """The sending side of webhooks."""
+        return WebhookDispatcher(self._webhook_repository, self.database.read, self.http_out)
+
+    @cached_property
+    def http_out(self) -> HttpOut:
+        """Requests to the outside."""
+        return HttpOut(
+            timeout_seconds=self.settings.webhook_timeout_seconds,
+            allowed_networks=self.settings.webhook_allowed_networks,
+        )
+
+    @cached_property
+    def _webhook_repository(self) -> WebhookRepository:
+        return WebhookRepository(self.database.read)
 
     # The process itself
 

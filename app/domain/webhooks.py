@@ -9,7 +9,7 @@ SDK would look for the attributes in the headers).
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -137,11 +137,11 @@ class Signing:
     previous: str | None = None
     previous_until: datetime | None = None
 
-    def valid_at(self, now: datetime) -> list[str]:
-        """The secrets that sign at `now`, the current one first."""
-        if self.previous is None or self.previous_until is None or self.previous_until <= now:
-            return [self.secret]
-        return [self.secret, self.previous]
+    def at(self, now: datetime) -> "Signing":
+        """The secrets that sign at `now`."""
+        if self.previous_until is not None and now < self.previous_until:
+            return self
+        return Signing(self.secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +167,48 @@ class Notice:
     causation_id: str | None
     data: bytes
     alert_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one endpoint.
+
+    Attributes:
+        delivery_id: Also the `webhook-id` of every try: the receiver knows it again by it.
+        attempts: Tries whose outcome is known.
+        next_attempt_at: While pending; else of the last try.
+        finished_at: When it was delivered or given up.
+    """
+
+    store_id: str
+    delivery_id: str
+    endpoint_id: str
+    seq: int
+    type: str
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a delivery.
+
+    Attributes:
+        attempt: Its number, from 1.
+        status: What was answered; None if nothing was.
+        error: Why nothing was answered.
+        response_excerpt: The beginning of the answer's body.
+    """
+
+    attempt: int
+    started_at: datetime
+    duration_ms: int
+    status: int | None
+    error: str | None
+    response_excerpt: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +319,12 @@ def headers_of(*, webhook_id: str, now: datetime, body: bytes, signing: Signing)
         signing: With more than one valid secret there are as many signatures.
     """
     text = body.decode()
-    signatures = [Webhook(secret).sign(webhook_id, now, text) for secret in signing.valid_at(now)]
+    valid = signing.at(now)
+    signatures = [
+        Webhook(secret).sign(webhook_id, now, text)
+        for secret in (valid.secret, valid.previous)
+        if secret is not None
+    ]
     return {
         "content-type": CONTENT_TYPE,
         "user-agent": _USER_AGENT,
@@ -330,11 +377,6 @@ def url_fault(url: str, pointer: str) -> Fault | None:
     else:
         return None
     return Fault(pointer, "invalid-url", problem)
-
-
-def stores_of(stores: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Put the stores of a filter in order, each once."""
-    return None if stores is None else tuple(sorted(set(stores)))
 
 
 def _instant(moment: datetime) -> str:

@@ -209,7 +209,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
 
 class HttpOut:
-    """Posts to the outside and tells what came of it; faults of the outside are answers too."""
+    """Posts to the outside and tells what came of it; faults of the outside are answers too.
+
+    Attributes:
+        timeout_seconds: Bound of a whole request, the look-up of the name included.
+    """
 
     def __init__(
         self,
@@ -227,7 +231,7 @@ class HttpOut:
             resolve: Name service; the system's by default.
             below: What carries the requests to the checked addresses; for tests.
         """
-        self._timeout_seconds = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self._resolver = SystemResolver()
         self._transport = GuardedTransport(
             resolve=resolve or self._resolver,
@@ -251,7 +255,7 @@ class HttpOut:
             UnresolvableHostError: The host is unknown at the moment.
         """
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self.timeout_seconds):
                 await self._transport.addresses(httpx.URL(url))
         except TimeoutError as error:
             raise UnresolvableHostError("the name service gave no answer") from error
@@ -264,12 +268,12 @@ class HttpOut:
         error: str | None = None
         try:
             async with (
-                asyncio.timeout(self._timeout_seconds),
+                asyncio.timeout(self.timeout_seconds),
                 self._client.stream("POST", url, headers=headers, content=content) as response,
             ):
                 await _read(response, excerpt)
         except (TimeoutError, httpx.TimeoutException):
-            error = f"no answer within {self._timeout_seconds:g} s"
+            error = f"no answer within {self.timeout_seconds:g} s"
         except (httpx.HTTPError, httpx.InvalidURL) as fault:
             error = str(fault) or type(fault).__name__
         duration_ms = round((time.monotonic() - started) * 1000)

@@ -29,7 +29,6 @@ from app.domain.webhooks import (
     retry_after,
     secret_fault,
     secret_of,
-    stores_of,
     url_fault,
 )
 
@@ -93,11 +92,6 @@ def test_an_endpoint_hears_of_its_types_and_stores() -> None:
     assert narrow.covers("SH01")
     assert not narrow.covers("SH02")
     assert endpoint().covers("SH02")
-
-
-def test_stores_of_a_filter_are_in_order_and_once() -> None:
-    assert stores_of(["B", "A", "B"]) == ("A", "B")
-    assert stores_of(None) is None
 
 
 def test_late_is_recorded_more_than_a_day_after_its_time() -> None:
