@@ -17,14 +17,15 @@ import asyncpg
 import msgspec
 import orjson
 
+from app.db.engine import Connection
 from app.db.quarantine import stored_item
 from app.db.state_rows import SubjectKey
 from app.domain.events.envelope import Event, Kind
 from app.domain.events.stored import stored_event
-from app.domain.fold import decode_state
-from app.domain.webhooks import Notice
+from app.domain.fold import STATE_TYPES, State
 from app.domain.quarantine import Item
-from app.domain.subject import Subject
+from app.domain.subject import decode
+from app.domain.webhooks import Notice
 
 STALE_HEAD = "SL001"
 
@@ -149,7 +150,7 @@ class GroupRead:
 
     heads: dict[str, Head] = field(default_factory=dict)
     identities: dict[int, tuple[int, bytes]] = field(default_factory=dict)
-    states: dict[SubjectKey, tuple[int, Subject]] = field(default_factory=dict)
+    states: dict[SubjectKey, tuple[int, State]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ class Heading:
 class EventLog:
     """The log over one connection. Transactions belong to the caller."""
 
-    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def lock_heads(self, stores: Iterable[str]) -> None:
@@ -224,7 +225,7 @@ class EventLog:
                 subject_kind = Kind(kind)
                 subject = (store_id, subject_kind, key)
                 if subject not in read.states:
-                    read.states[subject] = (number, decode_state(subject_kind, body))
+                    read.states[subject] = (number, decode(STATE_TYPES[subject_kind], body))
         return read
 
     async def append_group(self, document: dict[str, Any]) -> dict[tuple[str, bytes], str]:

@@ -1,6 +1,6 @@
 """What waits in quarantine, as rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ import msgspec
 import orjson
 from uuid6 import uuid7
 
+from app.db.engine import Pool
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
 from app.domain.quarantine import (
@@ -82,7 +83,7 @@ def _storable(text: str | None) -> str | None:
 class QuarantineRepository:
     """Items in quarantine. Entering and leaving it for the log is the appender's."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def find(self, quarantine_id: str) -> QuarantinedItem | None:
@@ -163,7 +164,7 @@ class QuarantineRepository:
         return done is True
 
 
-def _item(row: Mapping[str, Any]) -> QuarantinedItem:
+def _item(row: asyncpg.Record) -> QuarantinedItem:
     return QuarantinedItem(
         store_id=row["store_id"] or None,
         quarantine_id=row["quarantine_id"],
@@ -184,7 +185,7 @@ def _item(row: Mapping[str, Any]) -> QuarantinedItem:
     )
 
 
-def stored_item(row: Mapping[str, Any]) -> Item:
+def stored_item(row: asyncpg.Record) -> Item:
     """Read the item's own bytes, and how they were sent, from a row."""
     return Item(
         body=row["body"],

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-import asyncpg
+from app.db.engine import Pool
 
 _READ = "SELECT offset_seconds FROM sandbox_clock WHERE id = 1"
 _TAKE = """
@@ -25,7 +25,7 @@ _RELEASE = """
 class SandboxRepository:
     """The offset between the service's time and the machine's, and who moves it."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def read_offset(self) -> timedelta:

@@ -11,8 +11,9 @@ from app.domain.complaint import Complaint
 from app.domain.customer import Customer
 from app.domain.events.envelope import Kind
 from app.domain.follow_up import FollowUp
+from app.domain.kpis.promises import reference_in_force
+from app.domain.periods import local_day
 from app.domain.policies import Policies
-from app.domain.kpis.delivery import promise_in_force
 from app.domain.repair_order import RepairOrder
 from app.domain.staff import Staff, Timecard
 from app.domain.subject import Subject, encode
@@ -45,8 +46,9 @@ def state_row(
                 "technician": state.technician,
                 "customer_no": state.customer_no,
                 "vin": state.vin,
-                "opened_at": state.first_opened_at,
-                "promised_at": promise_in_force(state, policies, zone),
+                # one that was never opened is listed under when it was last heard of
+                "opened_at": state.first_opened_at or state.last_occurred_at,
+                "promised_at": _promised_at(state, policies, zone),
                 "settled_at": state.settled_at,
                 "delivered_at": state.delivered_at,
                 "has_comeback": bool(state.comeback_reports or state.comeback_assessments),
@@ -75,7 +77,7 @@ def state_row(
                 "nature": state.nature,
                 "severity": state.severity,
                 "responsible": state.responsible,
-                "opened_at": state.opened_at,
+                "opened_at": state.opened_at or state.last_occurred_at,
                 "contact_due_at": contact_due_at(state, policies, zone),
                 "contacted_at": state.contacted_at,
                 "overdue": state.contacted_at is None and bool(state.breaches),
@@ -92,6 +94,14 @@ def state_row(
             message = f"no table keeps a {type(state).__name__}"
             raise TypeError(message)
     return row
+
+
+def _promised_at(order: RepairOrder, policies: Policies, zone: ZoneInfo) -> datetime | None:
+    """Find the promised time in force, by the policy of the day on which the order stands."""
+    day = order.delivered_at or order.first_opened_at or order.last_occurred_at
+    if day is None:
+        return None
+    return reference_in_force(order, policies.valid_on(local_day(day, zone)))
 
 
 def gone_row(subject: SubjectKey) -> Row:

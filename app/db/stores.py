@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from app.db.engine import Pool
 from app.domain.stores import Store
 
 _COLUMNS = "store_id, name, time_zone, currency, locale, created_at, updated_at"
@@ -24,7 +25,7 @@ _ADD_HEAD = """
 class StoreRepository:
     """Stores, by code."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def save(self, store: Store) -> tuple[Store, bool]:

@@ -67,22 +67,30 @@ def is_in_order(state: State, event: Event) -> bool:
 
 
 def standing(events: Iterable[Event]) -> list[Event]:
-    """The events of a subject that were not retracted, without the retractions, by seq.
+    """The events of a subject that were not retracted, without the retractions, by seq."""
+    events = list(events)
+    gone = retracted(events)
+    stand = [
+        event
+        for event in events
+        if not isinstance(event.payload, EventRetracted) and (event.source, event.id) not in gone
+    ]
+    stand.sort(key=_seq)
+    return stand
+
+
+def retracted(events: Iterable[Event]) -> set[tuple[str, str]]:
+    """The identities (source, id) that the retractions among the events of a subject take back.
 
     A retraction that is itself retracted never happened (A2); it works from its seq, its time
     plays no part (A3).
     """
-    retracted: set[tuple[str, str]] = set()
-    stand = []
-    for event in sorted(events, key=_seq, reverse=True):
-        if (event.source, event.id) in retracted:
-            continue
-        if isinstance(event.payload, EventRetracted):
-            retracted.add((event.payload.source, event.payload.id))
-        else:
-            stand.append(event)
-    stand.reverse()
-    return stand
+    retractions = [event for event in events if isinstance(event.payload, EventRetracted)]
+    gone: set[tuple[str, str]] = set()
+    for event in sorted(retractions, key=_seq, reverse=True):
+        if (event.source, event.id) not in gone and isinstance(event.payload, EventRetracted):
+            gone.add((event.payload.source, event.payload.id))
+    return gone
 
 
 def fold(kind: Kind, key: str, events: Iterable[Event]) -> State | None:

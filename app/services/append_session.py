@@ -8,27 +8,37 @@ before the whole group is decided.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import structlog
-from uuid6 import uuid7
 
 from app.db.event_log import DueClock, EventLog, Head, Target
 from app.db.quarantine import QuarantineRow, add_row, quarantine_row
 from app.db.state_rows import SubjectKey, clock_row, gone_row, state_row
 from app.domain.clocks import clocks_of
+from app.domain.complaint import Complaint
 from app.domain.errors import Fault, IdempotencyConflictError, NotFoundError
-from app.domain.events.catalog import EventRetracted
-from app.domain.events.envelope import Event, Kind, NewEvent, Rejected
-from app.domain.fold import State, evolve, fold, is_in_order
+from app.domain.events.compose import make_own_event
+from app.domain.events.envelope import OWN_SOURCE, Event, Kind, NewEvent, Reason, Rejected
+from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
+from app.domain.events.retraction import EventRetracted
+from app.domain.fold import State, evolve, fold, is_in_order, is_service_event
 from app.domain.follow_up import FollowUp
 from app.domain.policies import Policies
 from app.domain.quarantine import Item, QuarantineState
-from app.domain.reactions import Wanted, overdue_events, own_event, react
+from app.domain.reactions import (
+    Cause,
+    Wanted,
+    overdue_events,
+    planned_ids,
+    react_complaint,
+    react_follow_up,
+    react_repair_order,
+)
 from app.domain.repair_order import RepairOrder
 from app.domain.stores import Store
 
@@ -160,10 +170,6 @@ class CommandContext:
         entry = self.session.states.get((self.store.store_id, kind, key))
         return 0 if entry is None else entry[0]
 
-    def follow_ups_of(self, ro_number: str) -> list[FollowUp]:
-        """List the follow-ups of a repair order that the command reads."""
-        return self.session.follow_ups_of(self.store.store_id, ro_number)
-
 
 class AppendSession:
     """The work of one group; see the module's docstring."""
@@ -213,9 +219,7 @@ class AppendSession:
                     subjects.update(_subjects_of(event))
             elif isinstance(unit, Command):
                 subjects.update((unit.store_id, kind, key) for kind, key in unit.reads)
-        read = await self._log.read_group(
-            {unit.store_id for unit in units}, identities, subjects
-        )
+        read = await self._log.read_group({unit.store_id for unit in units}, identities, subjects)
         self._heads = read.heads
         self._expected = {store_id: head.seq for store_id, head in read.heads.items()}
         for position, known in read.identities.items():
@@ -240,17 +244,6 @@ class AppendSession:
     def _index(self, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp) and state.ro_number is not None:
             self._follow_ups[subject[0], state.ro_number].add(subject[2])
-
-    def follow_ups_of(self, store_id: str, ro_number: str) -> list[FollowUp]:
-        """List the follow-ups of an order, as they are now in this group, by id."""
-        found = []
-        for key in sorted(self._follow_ups.get((store_id, ro_number), ())):
-            entry = self.states.get((store_id, Kind.FOLLOW_UP, key))
-            if entry is not None:
-                state = entry[1]
-                if isinstance(state, FollowUp) and state.ro_number == ro_number:
-                    found.append(state)
-        return found
 
     # ---- units
 
@@ -361,10 +354,14 @@ class AppendSession:
         entry = self.states.get((store_id, clock.kind, clock.key))
         if entry is None:
             return []
-        version, state = entry
         return [
-            own_event(store_id, wanted, cause_seq=version)
-            for wanted in overdue_events(state, self._now)
+            _own_event(store_id, wanted)
+            for wanted in overdue_events(
+                entry[1],
+                self._now,
+                policies=self._policies,
+                zone=self._stores[store_id].zone,
+            )
         ]
 
     # ---- retractions
@@ -514,10 +511,10 @@ class AppendSession:
                 self._handled += 1
                 if self._handled % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
-            orders = self._orders_of(store_id, touched)
+            causes = self._causes_of(store_id, touched)
             await self._evolve(store_id, touched)
-            orders |= self._orders_of(store_id, touched)
-            pending = await self._react(store_id, orders, touched)
+            causes |= self._causes_of(store_id, touched)
+            pending = await self._react(store_id, causes)
 
     def _enter(self, store_id: str, new_event: NewEvent) -> Event:
         head = self._heads[store_id]
@@ -536,7 +533,6 @@ class AppendSession:
             recorded_at=head.recorded_at,
             schema_version=new_event.schema_version,
             payload=new_event.payload,
-            own=new_event.source == OWN_SOURCE,
         )
         self._event_rows.append(
             {
@@ -570,25 +566,20 @@ class AppendSession:
         for (kind, key), events in touched.items():
             subject = (store_id, kind, key)
             entry = self.states.get(subject)
-            facts = sorted(
-                (event for event in events if not event.own),
-                key=lambda event: (event.occurred_at, event.seq),
-            )
-            if any(isinstance(event.payload, EventRetracted) for event in facts) or (
-                entry is not None and facts and not is_in_order(entry[1], facts[0])
-            ):
-                again.append((kind, key))
-                continue
             if entry is None:
-                state = fold(kind, key, events)
+                if any(isinstance(event.payload, EventRetracted) for event in events):
+                    again.append((kind, key))
+                else:
+                    self._put(subject, events[-1].seq, fold(kind, key, events))
+                continue
+            state = entry[1]
+            for event in sorted(events, key=_fold_order):
+                if not is_in_order(state, event):
+                    again.append((kind, key))
+                    break
+                state = evolve(state, event)
             else:
-                state = entry[1]
-                for event in facts:
-                    state = evolve(state, event)
-                for event in events:
-                    if event.own:
-                        state = evolve(state, event)
-            self._put(subject, events[-1].seq, state)
+                self._put(subject, events[-1].seq, state)
         if again:
             logged = await self._log.read_subjects(store_id, again)
             for kind, key in again:
@@ -606,48 +597,82 @@ class AppendSession:
             self.states[subject] = (version, state)
             self._index(subject, state)
 
-    def _orders_of(
-        self, store_id: str, touched: Iterable[tuple[Kind, str]]
-    ) -> set[str]:
-        """Name the repair orders that the touched subjects belong to."""
-        orders = set()
-        for kind, key in touched:
-            if kind is Kind.REPAIR_ORDER:
-                orders.add(key)
-            elif kind is Kind.FOLLOW_UP:
+    def _causes_of(
+        self, store_id: str, touched: Mapping[tuple[Kind, str], list[Event]]
+    ) -> dict[tuple[Kind, str], Cause]:
+        """Name what is to react to the touched subjects, each with the last event that touched it.
+
+        A follow-up's order reacts for it; one that is joined to no order, and a complaint, react
+        for themselves; nothing else reacts.
+        """
+        causes: dict[tuple[Kind, str], Cause] = {}
+        for (kind, key), events in touched.items():
+            reacting = (kind, key)
+            if kind is Kind.FOLLOW_UP:
                 entry = self.states.get((store_id, kind, key))
-                if entry is not None and isinstance(entry[1], FollowUp):
-                    ro_number = entry[1].ro_number
-                    if ro_number is not None:
-                        orders.add(ro_number)
-        return orders
+                state = None if entry is None else entry[1]
+                if isinstance(state, FollowUp) and state.ro_number is not None:
+                    reacting = (Kind.REPAIR_ORDER, state.ro_number)
+            elif kind not in {Kind.REPAIR_ORDER, Kind.COMPLAINT}:
+                continue
+            last = events[-1]
+            known = causes.get(reacting)
+            if known is None or known.seq < last.seq:
+                causes[reacting] = Cause(last.seq, last.occurred_at)
+        return causes
 
     async def _react(
-        self,
-        store_id: str,
-        orders: Iterable[str],
-        touched: Mapping[tuple[Kind, str], list[Event]],
+        self, store_id: str, causes: Mapping[tuple[Kind, str], Cause]
     ) -> list[NewEvent]:
-        """Ask what the touched orders and complaints want now."""
-        store = self._stores[store_id]
-        orders = sorted(orders)
-        await self._load_more((store_id, Kind.REPAIR_ORDER, key) for key in orders)
-        cause_seq = self._heads[store_id].seq
+        """Ask what the touched orders, follow-ups and complaints want now."""
+        await self._load_more(
+            [
+                (store_id, kind, key)
+                for reacting in causes
+                for kind, key in _companions(store_id, *reacting)
+            ]
+        )
+        zone = self._stores[store_id].zone
         wanted: list[Wanted] = []
-        for ro_number in orders:
-            entry = self.states.get((store_id, Kind.REPAIR_ORDER, ro_number))
-            order = entry[1] if entry is not None else None
-            if order is not None and not isinstance(order, RepairOrder):
-                message = f"the state of repair order {ro_number} is of another kind"
-                raise TypeError(message)
-            wanted += react(
-                order,
-                self.follow_ups_of(store_id, ro_number),
-                policies=self._policies,
-                zone=store.zone,
-                recorded_at=self._heads[store_id].recorded_at,
-            )
-        return [own_event(store_id, want, cause_seq=cause_seq) for want in wanted]
+        for (kind, key), cause in causes.items():
+            entry = self.states.get((store_id, kind, key))
+            state = None if entry is None else entry[1]
+            match kind, state:
+                case Kind.REPAIR_ORDER, RepairOrder() | None:
+                    wanted += react_repair_order(
+                        key,
+                        state,
+                        self._calls_of(store_id, key),
+                        store_id=store_id,
+                        policies=self._policies,
+                        zone=zone,
+                        recorded_at=self._heads[store_id].recorded_at,
+                        cause=cause,
+                    )
+                case Kind.FOLLOW_UP, FollowUp():
+                    wanted += react_follow_up(state, cause=cause)
+                case Kind.COMPLAINT, Complaint():
+                    wanted += react_complaint(
+                        state, policies=self._policies, zone=zone, cause=cause
+                    )
+                case _:
+                    pass
+        return [_own_event(store_id, want) for want in wanted]
+
+    def _calls_of(self, store_id: str, ro_number: str) -> list[FollowUp]:
+        """List the follow-ups that are joined to an order, and those planned for it."""
+        planned = set(planned_ids(store_id, ro_number))
+        joined = self._follow_ups.get((store_id, ro_number), set())
+        states = {
+            key: self.states[store_id, Kind.FOLLOW_UP, key][1]
+            for key in sorted(planned | joined)
+            if (store_id, Kind.FOLLOW_UP, key) in self.states
+        }
+        return [
+            state
+            for key, state in states.items()
+            if isinstance(state, FollowUp) and (key in planned or state.ro_number == ro_number)
+        ]
 
     # ---- writing
 
@@ -686,7 +711,7 @@ class AppendSession:
                 continue
             version, state = entry
             zone = self._stores[subject[0]].zone
-            document[subject[1]].append(
+            document[subject[1].value].append(
                 state_row(subject, version, state, policies=self._policies, zone=zone)
             )
             for clock in clocks_of(state, self._policies, zone):
@@ -723,14 +748,45 @@ class AppendSession:
 
 def _subjects_of(event: NewEvent) -> list[SubjectKey]:
     """Name the subjects whose states an event needs; none for a retraction (its target's)."""
-    subjects = []
-    if event.key:
-        subjects.append((event.store_id, event.kind, event.key))
-    if event.kind is Kind.FOLLOW_UP:
-        ro_number = getattr(event.payload, "ro_number", None)
+    if not event.key:
+        return []
+    store_id = event.store_id
+    subjects = [(store_id, event.kind, event.key)]
+    if event.kind is Kind.REPAIR_ORDER:
+        subjects += [(store_id, *other) for other in _companions(store_id, event.kind, event.key)]
+    elif isinstance(event.payload, FollowUpScheduled | FollowUpCompleted):
+        ro_number = event.payload.ro_number
         if ro_number is not None:
-            subjects.append((event.store_id, Kind.REPAIR_ORDER, ro_number))
+            subjects += [
+                (store_id, *other) for other in _companions(store_id, Kind.REPAIR_ORDER, ro_number)
+            ]
     return subjects
+
+
+def _companions(store_id: str, kind: Kind, key: str) -> list[tuple[Kind, str]]:
+    """Name the subjects whose states a reaction of this one looks at."""
+    if kind is not Kind.REPAIR_ORDER:
+        return [(kind, key)]
+    planned = [(Kind.FOLLOW_UP, planned) for planned in planned_ids(store_id, key)]
+    return [(kind, key), *planned]
+
+
+def _own_event(store_id: str, wanted: Wanted) -> NewEvent:
+    return make_own_event(
+        store_id=store_id,
+        event_type=wanted.type,
+        subject=wanted.subject,
+        occurred_at=wanted.cause.occurred_at,
+        payload=wanted.payload,
+        cause_seq=wanted.cause.seq,
+    )
+
+
+def _fold_order(event: Event) -> tuple[bool, datetime, int]:
+    """Facts in the order in which they happened, then the service's own events by seq."""
+    if is_service_event(event):
+        return True, event.recorded_at, event.seq
+    return False, event.occurred_at, event.seq
 
 
 def _conflict(seq: int) -> Fault:

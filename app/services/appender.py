@@ -13,19 +13,13 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-import asyncpg
 import structlog
 
+from app.db.engine import Pool
 from app.db.event_log import EventLog, StaleHeadError
 from app.domain.errors import DomainError
 from app.domain.policies import Policies
-from app.services.append_session import (
-    AppendSession,
-    Command,
-    Facts,
-    Reparse,
-    Unit,
-)
+from app.services.append_session import Answer, AppendSession, Command, Reparse, Unit
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -44,7 +38,7 @@ class Appender:
 
     def __init__(
         self,
-        pool: "asyncpg.Pool[asyncpg.Record]",
+        pool: Pool,
         *,
         stores: StoreDirectory,
         policies: Policies,
@@ -80,6 +74,21 @@ class Appender:
         self._waiting[unit.store_id].append((unit, done))
         self._start_groups()
         await done
+
+    async def execute(self, command: Command) -> Answer:
+        """Do a command.
+
+        Returns:
+            Its answer; the one given before where its Idempotency-Key was used before.
+
+        Raises:
+            DomainError: It was refused.
+        """
+        await self.submit(command)
+        if command.answer is None:
+            message = "a command that was done has an answer"
+            raise RuntimeError(message)
+        return command.answer
 
     async def close(self) -> None:
         """Finish what was handed in, then take nothing more."""
@@ -123,7 +132,7 @@ class Appender:
     async def _do_group(self, group: Sequence[tuple[Unit, asyncio.Future[None]]]) -> None:
         try:
             try:
-                results = await self._decide_and_write([unit for unit, _ in group])
+                results: Sequence[Exception | None] = await self._decide_and_write([unit for unit, _ in group])
             except Exception:
                 if len(group) == 1:
                     raise

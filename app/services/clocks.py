@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-import asyncpg
 import structlog
 
+from app.db.engine import Pool
 from app.db.event_log import EventLog
 from app.services.append_session import Sweep
 from app.services.appender import Appender
@@ -16,7 +16,7 @@ logger = structlog.get_logger(__name__)
 class ClockService:
     """Sweeps due clocks, store by store."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", appender: Appender, time_source: TimeSource) -> None:
+    def __init__(self, pool: Pool, appender: Appender, time_source: TimeSource) -> None:
         self._pool = pool
         self._appender = appender
         self._time_source = time_source

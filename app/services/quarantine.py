@@ -46,9 +46,7 @@ class QuarantineService:
         """
         item = await self._repository.find(quarantine_id)
         visible = _visible(None, principal)
-        if item is None or (
-            visible is not None and (item.store_id or NO_STORE) not in visible
-        ):
+        if item is None or (visible is not None and (item.store_id or NO_STORE) not in visible):
             message = f"There is no item {quarantine_id} in quarantine."
             raise NotFoundError(message)
         return item

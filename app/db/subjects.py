@@ -1,0 +1,281 @@
+"""States as lists and single rows: the read models of the desk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from app.db.engine import Pool
+from app.domain.complaint import Complaint
+from app.domain.customer import Customer
+from app.domain.follow_up import FollowUp
+from app.domain.repair_order import RepairOrder
+from app.domain.staff import Staff
+from app.domain.subject import Subject, decode
+from app.domain.vehicle import Vehicle
+
+S = TypeVar("S", bound=Subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[S]):
+    """A state as it is kept: under its key, with the seq of the last event that touched it."""
+
+    key: str
+    version: int
+    state: S
+
+
+@dataclass(frozen=True, slots=True)
+class RepairOrderFilter:
+    """Which repair orders a list shows; None is any.
+
+    Attributes:
+        due_before: Promised before that instant and still in the shop.
+        overdue_at: Promised before that instant and still in the shop: late by then.
+    """
+
+    status: str | None = None
+    stage: str | None = None
+    work_type: str | None = None
+    advisor: str | None = None
+    technician: str | None = None
+    customer_no: str | None = None
+    vin: str | None = None
+    due_before: datetime | None = None
+    overdue_at: datetime | None = None
+    opened_from: datetime | None = None
+    opened_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUpFilter:
+    """Which follow-ups a list shows; None is any.
+
+    Attributes:
+        status: As of `now`: planned, open, overdue, completed, cancelled or missed_on_arrival.
+    """
+
+    now: datetime
+    status: str | None = None
+    kind: str | None = None
+    assignee: str | None = None
+    ro_number: str | None = None
+    customer_no: str | None = None
+    due_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComplaintFilter:
+    """Which complaints a list shows; None is any."""
+
+    now: datetime
+    status: str | None = None
+    nature: str | None = None
+    severity: str | None = None
+    responsible: str | None = None
+    ro_number: str | None = None
+    customer_no: str | None = None
+    due_before: datetime | None = None
+    overdue: bool | None = None
+
+
+_KEYS: Final[dict[type[Subject], tuple[str, str]]] = {
+    RepairOrder: ("repair_order", "ro_number"),
+    FollowUp: ("follow_up", "follow_up_id"),
+    Complaint: ("complaint", "complaint_id"),
+    Customer: ("customer", "customer_no"),
+    Vehicle: ("vehicle", "vin"),
+    Staff: ("staff", "staff_no"),
+}
+
+_ORDERS = """
+    SELECT ro_number AS key, version, state, opened_at FROM repair_order
+     WHERE store_id = $1
+       AND ($2::timestamptz IS NULL OR (opened_at, ro_number) < ($2, $3::text))
+       AND ($4::text IS NULL OR status = $4)
+       AND ($5::text IS NULL OR stage = $5)
+       AND ($6::text IS NULL OR work_type = $6)
+       AND ($7::text IS NULL OR advisor = $7)
+       AND ($8::text IS NULL OR technician = $8)
+       AND ($9::text IS NULL OR customer_no = $9)
+       AND ($10::text IS NULL OR vin = $10)
+       AND ($11::timestamptz IS NULL
+            OR (promised_at < $11 AND status IN ('open', 'ready_to_bill')))
+       AND ($12::timestamptz IS NULL OR opened_at >= $12)
+       AND ($13::timestamptz IS NULL OR opened_at < $13)
+     ORDER BY opened_at DESC, ro_number DESC LIMIT $14
+"""
+_FOLLOW_UPS = """
+    SELECT follow_up_id AS key, version, state, due_at FROM follow_up
+     WHERE store_id = $1 AND due_at IS NOT NULL
+       AND ($2::timestamptz IS NULL OR (due_at, follow_up_id) > ($2, $3::text))
+       AND ($4::text IS NULL OR CASE
+                WHEN status <> 'scheduled' THEN status
+                WHEN missed_on_arrival THEN 'missed_on_arrival'
+                WHEN due_at + interval '1 second' <= $5 THEN 'overdue'
+                WHEN opens_at <= $5 THEN 'open'
+                ELSE 'planned' END = $4)
+       AND ($6::text IS NULL OR kind = $6)
+       AND ($7::text IS NULL OR assignee = $7)
+       AND ($8::text IS NULL OR ro_number = $8)
+       AND ($9::text IS NULL OR customer_no = $9)
+       AND ($10::timestamptz IS NULL OR due_at < $10)
+     ORDER BY due_at, follow_up_id LIMIT $11
+"""
+_COMPLAINTS = """
+    SELECT complaint_id AS key, version, state, opened_at FROM complaint
+     WHERE store_id = $1
+       AND ($2::timestamptz IS NULL OR (opened_at, complaint_id) < ($2, $3::text))
+       AND ($4::text IS NULL OR status = $4)
+       AND ($5::text IS NULL OR nature = $5)
+       AND ($6::text IS NULL OR severity = $6)
+       AND ($7::text IS NULL OR responsible = $7)
+       AND ($8::text IS NULL OR ro_number = $8)
+       AND ($9::text IS NULL OR customer_no = $9)
+       AND ($10::timestamptz IS NULL OR (contact_due_at < $10 AND contacted_at IS NULL))
+       AND ($11::boolean IS NULL
+            OR (contacted_at IS NULL AND contact_due_at < $12::timestamptz) = $11)
+     ORDER BY opened_at DESC, complaint_id DESC LIMIT $13
+"""
+
+
+class SubjectRepository:
+    """Reads states. Writing them is the appender's."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def find(self, kind: type[S], store_id: str, key: str) -> Kept[S] | None:
+        """Find one state by its key."""
+        found = await self.find_many(kind, store_id, [key])
+        return found[0] if found else None
+
+    async def find_many(self, kind: type[S], store_id: str, keys: Sequence[str]) -> list[Kept[S]]:
+        """Find states by their keys, in order of key."""
+        table, column = _KEYS[kind]
+        rows = await self._pool.fetch(
+            f"SELECT {column} AS key, version, state FROM {table}"  # noqa: S608  # our own names
+            f" WHERE store_id = $1 AND {column} = ANY($2) ORDER BY {column}",
+            store_id,
+            list(keys),
+        )
+        return [_kept(kind, row) for row in rows]
+
+    async def list_by_key(
+        self, kind: type[S], store_id: str, *, after: str | None, limit: int
+    ) -> list[Kept[S]]:
+        """List states in order of their key, after a key."""
+        table, column = _KEYS[kind]
+        rows = await self._pool.fetch(
+            f"SELECT {column} AS key, version, state FROM {table}"  # noqa: S608  # our own names
+            f" WHERE store_id = $1 AND ($2::text IS NULL OR {column} > $2)"
+            f" ORDER BY {column} LIMIT $3",
+            store_id,
+            after,
+            limit,
+        )
+        return [_kept(kind, row) for row in rows]
+
+    async def list_of(
+        self, kind: type[S], store_id: str, column: str, value: str
+    ) -> list[Kept[S]]:
+        """List the states that belong to another subject (`ro_number`, `customer_no`), by key."""
+        return await self.list_of_many(kind, store_id, column, [value])
+
+    async def list_of_many(
+        self, kind: type[S], store_id: str, column: str, values: Sequence[str]
+    ) -> list[Kept[S]]:
+        """List the states that belong to any of several other subjects, by key."""
+        table, key = _KEYS[kind]
+        rows = await self._pool.fetch(
+            f"SELECT {key} AS key, version, state FROM {table}"  # noqa: S608  # our own names
+            f" WHERE store_id = $1 AND {column} = ANY($2) ORDER BY {key}",
+            store_id,
+            list(values),
+        )
+        return [_kept(kind, row) for row in rows]
+
+    async def list_repair_orders(
+        self,
+        store_id: str,
+        wanted: RepairOrderFilter,
+        *,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[tuple[Kept[RepairOrder], datetime]]:
+        """List repair orders, the last opened first, each with the instant it is listed under."""
+        promised_before = min(
+            (at for at in (wanted.due_before, wanted.overdue_at) if at is not None), default=None
+        )
+        rows = await self._pool.fetch(
+            _ORDERS,
+            store_id,
+            *(after or (None, None)),
+            wanted.status,
+            wanted.stage,
+            wanted.work_type,
+            wanted.advisor,
+            wanted.technician,
+            wanted.customer_no,
+            wanted.vin,
+            promised_before,
+            wanted.opened_from,
+            wanted.opened_to,
+            limit,
+        )
+        return [(_kept(RepairOrder, row), row["opened_at"]) for row in rows]
+
+    async def list_follow_ups(
+        self,
+        store_id: str,
+        wanted: FollowUpFilter,
+        *,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[Kept[FollowUp]]:
+        """List follow-ups that have a window, the first due first."""
+        rows = await self._pool.fetch(
+            _FOLLOW_UPS,
+            store_id,
+            *(after or (None, None)),
+            wanted.status,
+            wanted.now,
+            wanted.kind,
+            wanted.assignee,
+            wanted.ro_number,
+            wanted.customer_no,
+            wanted.due_before,
+            limit,
+        )
+        return [_kept(FollowUp, row) for row in rows]
+
+    async def list_complaints(
+        self,
+        store_id: str,
+        wanted: ComplaintFilter,
+        *,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> list[tuple[Kept[Complaint], datetime]]:
+        """List complaints, the last opened first, each with the instant it is listed under."""
+        rows = await self._pool.fetch(
+            _COMPLAINTS,
+            store_id,
+            *(after or (None, None)),
+            wanted.status,
+            wanted.nature,
+            wanted.severity,
+            wanted.responsible,
+            wanted.ro_number,
+            wanted.customer_no,
+            wanted.due_before,
+            wanted.overdue,
+            wanted.now,
+            limit,
+        )
+        return [(_kept(Complaint, row), row["opened_at"]) for row in rows]
+
+
+def _kept(kind: type[S], row: Any) -> Kept[S]:
+    return Kept(row["key"], row["version"], decode(kind, row["state"]))

@@ -1,0 +1,137 @@
+"""Timelines: the events of several subjects that belong together, the latest first."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from app.db.engine import Pool
+from app.domain.events.envelope import OWN_SOURCE, Event, Kind
+from app.domain.events.stored import stored_event
+
+_OF_ORDER = """
+    SELECT 'repair_order' AS kind, $2::text AS key
+    UNION ALL
+    SELECT 'follow_up', follow_up_id FROM follow_up WHERE store_id = $1 AND ro_number = $2
+    UNION ALL
+    SELECT 'complaint', complaint_id FROM complaint WHERE store_id = $1 AND ro_number = $2
+"""
+_OF_CUSTOMER = """
+    SELECT 'customer' AS kind, $2::text AS key
+    UNION ALL
+    SELECT 'vehicle', vin FROM vehicle WHERE store_id = $1 AND customer_no = $2
+    UNION ALL
+    SELECT 'repair_order', ro_number FROM repair_order WHERE store_id = $1 AND customer_no = $2
+    UNION
+    SELECT 'follow_up', f.follow_up_id
+      FROM follow_up f
+      JOIN repair_order o ON o.store_id = f.store_id AND o.ro_number = f.ro_number
+     WHERE o.store_id = $1 AND o.customer_no = $2
+    UNION
+    SELECT 'follow_up', follow_up_id FROM follow_up WHERE store_id = $1 AND customer_no = $2
+    UNION
+    SELECT 'complaint', complaint_id FROM complaint WHERE store_id = $1 AND customer_no = $2
+"""
+_PAGE = """
+    SELECT e.seq, e.type, e.source, e.event_id, e.kind, e.key, e.subject, e.occurred_at,
+           e.recorded_at, e.data, p.fields
+      FROM ({subjects}) AS s
+      JOIN event e ON e.store_id = $1 AND e.kind = s.kind AND e.key = s.key
+      LEFT JOIN personal p ON p.store_id = e.store_id AND p.seq = e.seq
+     WHERE $3::timestamptz IS NULL OR (e.occurred_at, e.seq) < ($3, $4::bigint)
+     ORDER BY e.occurred_at DESC, e.seq DESC LIMIT $5
+"""
+_RETRACTIONS = """
+    SELECT store_id, seq, source, event_id, type, kind, key, subject, occurred_at, recorded_at,
+           schema_version, correlation_id, causation_id, data
+      FROM unnest($2::text[], $3::text[]) AS r (subject_kind, subject_key)
+      JOIN event e ON e.store_id = $1 AND e.kind = r.subject_kind AND e.key = r.subject_key
+     WHERE e.type = 'event.retracted'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event as people read it: its data, and what lies beside the log.
+
+    Attributes:
+        data: Of the log: nothing personal.
+        aside: Personal and unknown fields, nested like the data; empty if there are none.
+    """
+
+    seq: int
+    type: str
+    source: str
+    id: str
+    kind: Kind
+    key: str
+    subject: str
+    occurred_at: datetime
+    recorded_at: datetime
+    data: dict[str, Any]
+    aside: dict[str, Any]
+
+    @property
+    def own(self) -> bool:
+        """Whether the service wrote it by itself."""
+        return self.source == OWN_SOURCE
+
+
+class TimelineRepository:
+    """Reads timelines from the log."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def list_of_repair_order(
+        self, store_id: str, ro_number: str, *, after: tuple[datetime, int] | None, limit: int
+    ) -> list[LoggedEvent]:
+        """List the events of an order, its follow-ups and its complaints, the latest first."""
+        return await self._list(_OF_ORDER, store_id, ro_number, after=after, limit=limit)
+
+    async def list_of_customer(
+        self, store_id: str, customer_no: str, *, after: tuple[datetime, int] | None, limit: int
+    ) -> list[LoggedEvent]:
+        """List the events of all that belongs to a customer, the latest first."""
+        return await self._list(_OF_CUSTOMER, store_id, customer_no, after=after, limit=limit)
+
+    async def list_retractions(
+        self, store_id: str, subjects: Iterable[tuple[Kind, str]]
+    ) -> list[Event]:
+        """List the retractions that aim at events of the subjects."""
+        wanted = list(subjects)
+        rows = await self._pool.fetch(
+            _RETRACTIONS, store_id, [kind for kind, _ in wanted], [key for _, key in wanted]
+        )
+        return [stored_event(row) for row in rows]
+
+    async def _list(
+        self,
+        subjects: str,
+        store_id: str,
+        key: str,
+        *,
+        after: tuple[datetime, int] | None,
+        limit: int,
+    ) -> list[LoggedEvent]:
+        rows: Sequence[Any] = await self._pool.fetch(
+            _PAGE.format(subjects=subjects), store_id, key, *(after or (None, None)), limit
+        )
+        return [
+            LoggedEvent(
+                seq=row["seq"],
+                type=row["type"],
+                source=row["source"],
+                id=row["event_id"],
+                kind=Kind(row["kind"]),
+                key=row["key"],
+                subject=row["subject"],
+                occurred_at=row["occurred_at"],
+                recorded_at=row["recorded_at"],
+                data=orjson.loads(row["data"]),
+                aside=orjson.loads(row["fields"] or "{}"),
+            )
+            for row in rows
+        ]

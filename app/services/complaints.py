@@ -1,0 +1,278 @@
+"""Complaints at the desk: lists, one, and what staff do with it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from uuid6 import uuid7
+
+from app.db.subjects import ComplaintFilter, SubjectRepository
+from app.domain import complaint as rules
+from app.domain.clocks import contact_due_at
+from app.domain.complaint import Complaint
+from app.domain.errors import NotFoundError
+from app.domain.events.complaint import (
+    ComplaintContacted,
+    ComplaintOpened,
+    ComplaintReopened,
+    ComplaintResolved,
+)
+from app.domain.events.envelope import Kind, NewEvent
+from app.domain.pages import Page, PageRequest, page_of
+from app.domain.policies import Policies
+from app.services.append_session import Answer, Command, CommandContext
+from app.services.appender import Appender
+from app.services.desk import Caller, DeskEvents, PersonalFields
+from app.services.stores import StoreDirectory
+from app.services.time_source import TimeSource
+
+
+@dataclass(frozen=True, slots=True)
+class ComplaintView:
+    """A complaint as of now.
+
+    Attributes:
+        listed_at: The instant it is listed under.
+        personal: Its text and solution; empty in the answer of a command.
+    """
+
+    version: int
+    state: Complaint
+    contact_due_at: datetime | None
+    overdue: bool
+    listed_at: datetime | None
+    personal: Mapping[str, Any]
+
+
+Render = Callable[[ComplaintView], bytes]
+
+
+class ComplaintService:
+    """Reads complaints and takes the commands of staff."""
+
+    def __init__(
+        self,
+        repository: SubjectRepository,
+        personal: PersonalFields,
+        *,
+        appender: Appender,
+        desk_events: DeskEvents,
+        stores: StoreDirectory,
+        policies: Policies,
+        time_source: TimeSource,
+    ) -> None:
+        self._repository = repository
+        self._personal = personal
+        self._appender = appender
+        self._desk_events = desk_events
+        self._stores = stores
+        self._policies = policies
+        self._time_source = time_source
+
+    async def list_page(
+        self, store_id: str, wanted: Mapping[str, Any], page: PageRequest
+    ) -> Page[ComplaintView]:
+        """List complaints, the last opened first.
+
+        Args:
+            store_id: The store.
+            wanted: Arguments of `ComplaintFilter` but for `now`.
+            page: The part that is wanted.
+
+        Raises:
+            NotFoundError: There is no such store.
+        """
+        zone = (await self._stores.get(store_id)).zone
+        now = await self._time_source.now()
+        found = await self._repository.list_complaints(
+            store_id,
+            ComplaintFilter(now=now, **wanted),
+            after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
+            limit=page.limit + 1,
+        )
+        personal = await self._personal.find(
+            store_id, Kind.COMPLAINT, [kept.key for kept, _ in found]
+        )
+        return page_of(
+            [
+                self._view(
+                    kept.version,
+                    kept.state,
+                    now=now,
+                    zone=zone,
+                    listed_at=listed_at,
+                    personal=personal.get(kept.key, {}),
+                )
+                for kept, listed_at in found
+            ],
+            page.limit,
+            lambda view: (view.listed_at, view.state.complaint_id),
+        )
+
+    async def get(self, store_id: str, key: str) -> ComplaintView:
+        """Get one complaint.
+
+        Raises:
+            NotFoundError: There is none with that id.
+        """
+        zone = (await self._stores.get(store_id)).zone
+        kept = await self._repository.find(Complaint, store_id, key.lower())
+        if kept is None:
+            raise _not_found(key)
+        personal = await self._personal.find(store_id, Kind.COMPLAINT, [kept.key])
+        return self._view(
+            kept.version,
+            kept.state,
+            now=await self._time_source.now(),
+            zone=zone,
+            personal=personal.get(kept.key, {}),
+        )
+
+    async def open(
+        self, store_id: str, data: Mapping[str, Any], caller: Caller, render: Render
+    ) -> Answer:
+        """Take in a complaint."""
+        body = dict(data)
+        key = str(body.pop("complaint_id", None) or uuid7())
+        return await self._note(
+            "complaint.opened",
+            store_id,
+            key,
+            body,
+            caller,
+            lambda state, event, _: rules.open_complaint(
+                state, cast("ComplaintOpened", event.payload)
+            ),
+            render,
+            opens=True,
+        )
+
+    async def contact(
+        self, store_id: str, key: str, data: Mapping[str, Any], caller: Caller, render: Render
+    ) -> Answer:
+        """Note that the customer was contacted about it."""
+
+        def check(state: Complaint | None, event: NewEvent, now: datetime) -> None:
+            rules.contact(
+                _present(state, key),
+                cast("ComplaintContacted", event.payload),
+                occurred_at=event.occurred_at,
+                now=now,
+            )
+
+        return await self._note("complaint.contacted", store_id, key, data, caller, check, render)
+
+    async def resolve(
+        self, store_id: str, key: str, data: Mapping[str, Any], caller: Caller, render: Render
+    ) -> Answer:
+        """Note the solution."""
+
+        def check(state: Complaint | None, event: NewEvent, now: datetime) -> None:
+            rules.resolve(
+                _present(state, key),
+                cast("ComplaintResolved", event.payload),
+                occurred_at=event.occurred_at,
+                now=now,
+            )
+
+        return await self._note("complaint.resolved", store_id, key, data, caller, check, render)
+
+    async def reopen(
+        self, store_id: str, key: str, data: Mapping[str, Any], caller: Caller, render: Render
+    ) -> Answer:
+        """Note that the solution did not hold."""
+
+        def check(state: Complaint | None, event: NewEvent, now: datetime) -> None:
+            rules.reopen(
+                _present(state, key),
+                cast("ComplaintReopened", event.payload),
+                occurred_at=event.occurred_at,
+                now=now,
+            )
+
+        return await self._note("complaint.reopened", store_id, key, data, caller, check, render)
+
+    async def _note(
+        self,
+        event_type: str,
+        store_id: str,
+        key: str,
+        data: Mapping[str, Any],
+        caller: Caller,
+        check: Callable[[Complaint | None, NewEvent, datetime], object],
+        render: Render,
+        *,
+        opens: bool = False,
+    ) -> Answer:
+        """Write down a fact about a complaint, if the rules allow it in its state."""
+        body = dict(data)
+        occurred_at = body.pop("occurred_at", None)
+        key = key.lower()
+
+        def decide(context: CommandContext) -> list[NewEvent]:
+            state = context.find(Kind.COMPLAINT, key)
+            if not opens:
+                _present(state, key)
+                caller.check_version(context, Kind.COMPLAINT, key)
+            event = self._desk_events.make(
+                event_type,
+                store_id=store_id,
+                subject=key,
+                occurred_at=occurred_at or context.now,
+                data=body,
+                now=context.now,
+            )
+            check(state if isinstance(state, Complaint) else None, event, context.now)
+            return [event]
+
+        def answer(context: CommandContext) -> Answer:
+            view = self._view(
+                context.version(Kind.COMPLAINT, key),
+                _present(context.find(Kind.COMPLAINT, key), key),
+                now=context.now,
+                zone=context.store.zone,
+                personal={},
+            )
+            return Answer(201 if opens else 200, render(view))
+
+        return await self._appender.execute(
+            Command(
+                store_id,
+                reads={(Kind.COMPLAINT, key)},
+                decide=decide,
+                render=answer,
+                idempotency=caller.idempotency,
+            )
+        )
+
+    def _view(
+        self,
+        version: int,
+        state: Complaint,
+        *,
+        now: datetime,
+        zone: ZoneInfo,
+        personal: Mapping[str, Any],
+        listed_at: datetime | None = None,
+    ) -> ComplaintView:
+        due_at = contact_due_at(state, self._policies, zone)
+        return ComplaintView(
+            version=version,
+            state=state,
+            contact_due_at=due_at,
+            overdue=due_at is not None and state.contacted_at is None and now > due_at,
+            listed_at=listed_at,
+            personal=personal,
+        )
+
+
+def _present(state: object, key: str) -> Complaint:
+    if not isinstance(state, Complaint):
+        raise _not_found(key)
+    return state
+
+
+def _not_found(key: str) -> NotFoundError:
+    return NotFoundError(f"There is no complaint {key}.")
