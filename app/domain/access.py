@@ -81,9 +81,9 @@ class Principal:
         Raises:
             ForbiddenError: naming what is missing.
         """
-        missing = sorted(scope for scope in scopes if scope not in self.scopes)
+        missing = frozenset(scopes) - self.scopes
         if missing:
-            raise ForbiddenError(f"The key lacks the scope {', '.join(missing)}.")
+            raise ForbiddenError(f"The key lacks the scope {', '.join(sorted(missing))}.")
         if store_id is not None and not self.may(store_id):
             raise ForbiddenError(f"The key is not bound to store {store_id}.")
 
