@@ -1,17 +1,17 @@
 """What couples subjects: which events of its own the service wants, given how things are.
 
 A delivery plans a call, a corrected delivery moves it, a cancelled order takes it back, the first
-call plans the second one. All of it is a function of states: it does not matter in which order they
-came to be, and what is wanted and already so is not wanted again (H16).
+call plans the second one. All of it is a function of states: in which order they came to be does
+not matter, and what is wanted and already so is not wanted again (H16).
 
-The caller reacts once per touched subject after a whole batch has evolved, appends what is wanted in
-the same transaction, lets the states evolve by it, and is done: a second reaction wants nothing.
+The caller reacts once per touched subject after a whole batch has evolved, appends what is wanted
+in the same transaction and lets the states evolve by it; reacting again then wants nothing.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final, Literal, TypeGuard
+from typing import Literal, TypeGuard
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -35,7 +35,6 @@ from app.domain.repair_order import RepairOrder
 from app.domain.subject import Breach, Relief, Subject
 
 Planned = Literal["first", "second"]
-PLANNED_KINDS: Final[tuple[Planned, ...]] = ("first", "second")
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -115,10 +114,17 @@ def react_repair_order(
 
 
 def react_follow_up(follow_up: FollowUp, *, cause: Cause) -> list[Wanted]:
-    """What a follow-up wants that is joined to no order: the notice that it was done after all."""
-    if follow_up.due_at is None or follow_up.status != "completed":
-        return []
-    return _relieved(follow_up, follow_up.due_at, cause)
+    """What a follow-up wants that is joined to no order.
+
+    To count again if it was cancelled with an order that it is no longer joined to; and the notice
+    that it was done after all.
+    """
+    wanted: list[Wanted] = []
+    if follow_up.posted and follow_up.withdrawn_seq is not None:
+        wanted += _restored(follow_up, cause)
+    if follow_up.completions and follow_up.due_at is not None:
+        wanted += _relieved(follow_up, follow_up.due_at, cause)
+    return wanted
 
 
 def react_complaint(
@@ -193,7 +199,7 @@ def _contact_overdue(
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A first call as the second one sees it, once what is wanted has been written."""
+    """The first call as the second one sees it, once what is wanted has been written."""
 
     due_at: datetime
     missed: bool
@@ -217,39 +223,37 @@ class _Reaction:
 
     def keep_posted(self) -> None:
         """Let a CRM's calls follow the order: what a cancelled order has counts nowhere (C2)."""
-        cancelled = self.order.cancelled
         for call in self.calls.values():
             if not call.posted or call.due_at is None:
                 continue
-            withdrawn = call.withdrawn_seq is not None
-            if cancelled and not withdrawn:
+            counts = not self.order.cancelled or call.scheduled_ro_number != self.ro_number
+            if not counts and call.withdrawn_seq is None:
                 self._cancel(call.follow_up_id, Withdrawal.ORDER_CANCELLED)
-            elif withdrawn and not cancelled:
-                self._restore(call)
-            if call.completions and not cancelled:
+            elif counts and call.withdrawn_seq is not None:
+                self.wanted += _restored(call, self.cause)
+            if counts and call.completions:
                 self.wanted += _relieved(call, call.due_at, self.cause)
 
     def drop_strays(self) -> None:
         """Take back what a CRM's call left behind whose every `scheduled` was retracted."""
         for call in self.calls.values():
-            if call.kind in PLANNED_KINDS and call.follow_up_id not in self.ids:
+            if call.follow_up_id not in self.ids:
                 self._withdraw(call, Withdrawal.NO_ANCHOR)
 
     def plan_first(self) -> _View | None:
-        """Have the first call as it should be; None if there is none, neither ours nor posted."""
+        """Have the first call as it should be; None if there is none of ours."""
         key = self.ids[0]
         call = self.calls.get(key)
-        elsewhere = self._elsewhere("first")
         anchor = self._first_anchor(call)
         if self.order.cancelled:
             self._withdraw(call, Withdrawal.ORDER_CANCELLED)
         elif anchor is None:
             self._withdraw(call, Withdrawal.NO_ANCHOR)
-        elif elsewhere and not _was_made(call):
+        elif self._is_kept_elsewhere("first", call):
             self._withdraw(call, Withdrawal.KEPT_ELSEWHERE)
         else:
             return self._plan("first", key, call, anchor)
-        return None if self.order.cancelled or not elsewhere else _view(_that_counts(elsewhere))
+        return None
 
     def plan_second(self, first: _View | None) -> None:
         """Have the second call as it should be, after the first one (H9)."""
@@ -257,13 +261,11 @@ class _Reaction:
         call = self.calls.get(key)
         if self.order.cancelled:
             self._withdraw(call, Withdrawal.ORDER_CANCELLED)
-        elif first is None:
-            self._withdraw(call, Withdrawal.NO_ANCHOR)
-        elif first.cancelled:
+        elif first is None or first.cancelled:
             self._withdraw(call, Withdrawal.FIRST_CANCELLED)
         elif (anchor := self._second_anchor(first, call)) is None:
             self._withdraw(call, Withdrawal.FIRST_PENDING)
-        elif self._elsewhere("second") and not _was_made(call):
+        elif self._is_kept_elsewhere("second", call):
             self._withdraw(call, Withdrawal.KEPT_ELSEWHERE)
         else:
             self._plan("second", key, call, anchor)
@@ -272,20 +274,22 @@ class _Reaction:
         """The local day that the first call counts from; None while there is none (H1, H7).
 
         The latest handover; once the call was made, the latest one before the call. Without such a
-        handover the delivered time of the settlement, where the policy takes it.
+        handover the delivered time of the settlement, where the policy takes it; without that too
+        a handover after the call has to do.
         """
         handovers = self.order.handovers
-        if call is not None and _was_made(call):
+        before = handovers
+        if _was_made(call):
             made = (call.completions[0].at, call.completions[0].seq)
-            handovers = [handover for handover in handovers if (handover.at, handover.seq) < made]
-        if handovers:
-            return local_day(handovers[-1].at, self.zone)
+            before = [handover for handover in handovers if (handover.at, handover.seq) < made]
+        if before:
+            return local_day(before[-1].at, self.zone)
         delivered_at = self.order.delivered_at
-        if delivered_at is None:
-            return None
-        day = local_day(delivered_at, self.zone)
-        policy = self.policies.valid_on(day)
-        return day if policy.follow_up_anchor == "delivered_or_settled" else None
+        if delivered_at is not None:
+            day = local_day(delivered_at, self.zone)
+            if self.policies.valid_on(day).follow_up_anchor == "delivered_or_settled":
+                return day
+        return local_day(handovers[-1].at, self.zone) if handovers else None
 
     def _second_anchor(self, first: _View, second: FollowUp | None) -> date | None:
         """The local day that the second call counts from; None while the first can still be made.
@@ -296,22 +300,30 @@ class _Reaction:
         made = first.completion
         if made is None:
             return local_day(first.due_at, self.zone) if first.missed else None
-        if second is not None and _was_made(second) and made.at >= overdue_from(first.due_at):
+        if _was_made(second) and made.at >= overdue_from(first.due_at):
             earlier = second.completions[0]
             if (earlier.at, earlier.seq) < (made.at, made.seq):
                 return local_day(first.due_at, self.zone)
         return local_day(made.at, self.zone)
 
-    def _elsewhere(self, kind: Planned) -> list[FollowUp]:
-        """A CRM's calls of that kind for that very order: they take the place of ours (H8)."""
-        return [
-            call
-            for call in self.calls.values()
-            if call.posted and call.kind == kind and call.scheduled_ro_number == self.ro_number
-        ]
+    def _is_kept_elsewhere(self, kind: Planned, call: FollowUp | None) -> bool:
+        """Whether a CRM's call of that kind for that very order takes the place of ours (H8).
+
+        Not where ours was made: a completion beats that cancellation (H5).
+        """
+        if _was_made(call):
+            return False
+        return any(
+            other is call or (other.kind == kind and other.scheduled_ro_number == self.ro_number)
+            for other in self.calls.values()
+            if other.posted
+        )
 
     def _plan(self, kind: Planned, key: str, call: FollowUp | None, anchor: date) -> _View:
-        """Have the window of that anchor in force; one that is keeps its times (H18)."""
+        """Have the window of that anchor in force; one that is keeps its times (H18).
+
+        Be it called off by those who call, too: they may take that back.
+        """
         window, missed, policy_version = self._window(kind, call, anchor)
         if (
             call is None
@@ -341,10 +353,7 @@ class _Reaction:
         policy = self.policies.valid_on(anchor)
         make = first_window if kind == "first" else second_window
         window = make(anchor, policy, self.zone)
-        missed = self.recorded_at >= overdue_from(window.due_at) and (
-            call is None or _breach_of(call, window.due_at) is None
-        )
-        return window, missed, policy.version
+        return window, window.due_at < self.recorded_at, policy.version
 
     def _schedule(
         self,
@@ -372,26 +381,6 @@ class _Reaction:
             ),
         )
 
-    def _restore(self, call: FollowUp) -> None:
-        """Let a CRM's window count again, as the CRM set it."""
-        if call.kind is None or call.opens_at is None or call.due_at is None:
-            return
-        self._want(
-            "follow_up.scheduled",
-            call.follow_up_id,
-            FollowUpScheduled(
-                ro_number=call.scheduled_ro_number,
-                customer_no=call.customer_no,
-                kind=call.kind,
-                opens_at=call.opens_at,
-                target_at=call.target_at,
-                due_at=call.due_at,
-                anchor=call.anchor,
-                missed_on_arrival=call.missed_on_arrival,
-                policy_version=call.policy_version,
-            ),
-        )
-
     def _withdraw(self, call: FollowUp | None, reason: Withdrawal) -> None:
         """Take back a window of the service's own, if one is in force."""
         if call is not None and call.own and call.withdrawn_seq is None:
@@ -405,7 +394,7 @@ class _Reaction:
 
 
 def _was_made(call: FollowUp | None) -> TypeGuard[FollowUp]:
-    """Whether that call of ours was completed: then it beats the one that is kept elsewhere (H5)."""
+    """Whether that call is ours and was completed."""
     return call is not None and not call.posted and bool(call.completions)
 
 
@@ -419,23 +408,22 @@ def _has_left(order: RepairOrder) -> bool:
     return bool(order.handovers or order.settlements)
 
 
-def _that_counts(calls: list[FollowUp]) -> FollowUp:
-    """Of several calls of one kind: one that is not cancelled, and of these the last scheduled."""
-    return max(
-        calls,
-        key=lambda call: (call.status != "cancelled", call.scheduled_at, call.scheduled_seq),
+def _restored(call: FollowUp, cause: Cause) -> list[Wanted]:
+    """A CRM's window that counts again, as the CRM set it."""
+    if call.kind is None or call.opens_at is None or call.due_at is None:
+        return []
+    payload = FollowUpScheduled(
+        ro_number=call.scheduled_ro_number,
+        customer_no=call.customer_no,
+        kind=call.kind,
+        opens_at=call.opens_at,
+        target_at=call.target_at,
+        due_at=call.due_at,
+        anchor=call.anchor,
+        missed_on_arrival=call.missed_on_arrival,
+        policy_version=call.policy_version,
     )
-
-
-def _view(call: FollowUp) -> _View | None:
-    if call.due_at is None:
-        return None
-    return _View(
-        call.due_at,
-        call.missed_on_arrival or call.breach is not None,
-        call.completions[0] if call.completions else None,
-        cancelled=not call.completions and call.called_off_seq is not None,
-    )
+    return [Wanted("follow_up.scheduled", Kind.FOLLOW_UP, call.follow_up_id, payload, cause)]
 
 
 def _breach_of(call: FollowUp, due_at: datetime) -> Breach | None:
