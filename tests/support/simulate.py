@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -56,6 +56,17 @@ class Fact:
     payload: Payload
     source: str = SOURCE
     id: str = field(default_factory=lambda: f"e-{next(_numbers)}")
+
+
+def local(text: str, zone: ZoneInfo = SHANGHAI) -> datetime:
+    """Read a local time such as `2024-03-01 16:00`, as UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
+
+
+def tell(event_type: str, subject: str, at: datetime | str, **data: object) -> Fact:
+    """A fact from the data of its event; a text is a local time in Shanghai."""
+    moment = local(at) if isinstance(at, str) else at
+    return Fact(subject, moment, CATALOG[event_type].model.model_validate(data))
 
 
 def retraction(of: Fact, *, at: datetime | None = None) -> Fact:
