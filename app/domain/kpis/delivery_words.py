@@ -194,7 +194,7 @@ def _moves(steps: Sequence[Step], times: Times) -> Iterator[Words]:
                     f"the change to {new} came before the first promise and has no effect",
                     f"改为{new}的变更早于首次承诺，无效",
                 )
-            case "after_delivery":
+            case _:
                 yield Words(
                     f"{new} was promised only after the delivery", f"{new}是在交车之后才承诺的"
                 )
@@ -235,7 +235,7 @@ def _refused(step: Step, old: str, new: str) -> Words:
     }
     faults = [words[refusal] for refusal in step.refusals]
     return Words(
-        f"the new time {new} " + " and ".join(fault.en for fault in faults),
+        f"the new time {new} " + ", and ".join(fault.en for fault in faults),
         f"新时间{new}" + "，且".join(fault.zh for fault in faults),
     )
 
@@ -358,9 +358,7 @@ def _seqs(visit: Visit, judged: Judgement) -> tuple[int, ...]:
     return ascending(found)
 
 
-def _answer_seq(follow_up: FollowUp) -> int | None:
-    """Seq of the completion that gave the last answer."""
-    for completion in reversed(follow_up.completions):
-        if completion.customer_says_on_time is not None:
-            return completion.seq
-    return None
+def _answer_seq(follow_up: FollowUp) -> int:
+    """Seq of the completion that gave the last answer; there is one."""
+    answers = [one for one in follow_up.completions if one.customer_says_on_time is not None]
+    return answers[-1].seq

@@ -198,9 +198,10 @@ def _sum_words(amounts: Mapping[str, Decimal]) -> Words:
     total = number(sum((amounts[kind] for kind in known), Decimal(0)))
     if not known:
         return Words(total, total)
+    end = f" = {total}" if len(known) > 1 else ""
     return Words(
-        " + ".join(f"{_KINDS[kind].en} {number(amounts[kind])}" for kind in known) + f" = {total}",
-        " + ".join(f"{_KINDS[kind].zh}{number(amounts[kind])}" for kind in known) + f" = {total}",
+        " + ".join(f"{_KINDS[kind].en} {number(amounts[kind])}" for kind in known) + end,
+        " + ".join(f"{_KINDS[kind].zh}{number(amounts[kind])}" for kind in known) + end,
     )
 
 
