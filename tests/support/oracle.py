@@ -126,11 +126,16 @@ class Value:
     not_counted: dict[str, int] = field(default_factory=dict)
     exact: Fraction | None = None
 
-    def has_part(self) -> bool:
-        """Tell whether anything was counted; rows without may be shown or left out."""
-        if self.numerator is None:
-            return self.value is not None
-        return Fraction(self.numerator) != 0 or Fraction(self.denominator or 0) != 0
+    def on_the_wire(self) -> dict[str, str | None]:
+        """Write the value as the service does, without what was not counted."""
+        return {
+            "period_start": self.period_start,
+            "period_end": self.period_end,
+            "member": self.member,
+            "numerator": self.numerator,
+            "denominator": self.denominator,
+            "value": self.value,
+        }
 
 
 @dataclass(frozen=True)
@@ -287,6 +292,23 @@ def median(samples: Sequence[Fraction]) -> Fraction:
     if len(ordered) % 2:
         return ordered[middle]
     return (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def comparable(
+    wire: Iterable[Mapping[str, Any]],
+) -> dict[tuple[str, str | None], tuple[Fraction | None, ...]]:
+    """Read values off the wire, to be compared whatever their number of trailing zeros.
+
+    Keyed by (period_start, member), each (numerator, denominator, value). Rows in which nothing
+    was counted are left out: a member may be shown or not where all it has was not counted.
+    """
+    read = {}
+    for row in wire:
+        parts = [row[name] for name in ("numerator", "denominator", "value")]
+        numbers = tuple(None if part is None else Fraction(part) for part in parts)
+        if any(numbers):
+            read[row["period_start"], row["member"]] = numbers
+    return read
 
 
 # -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from tests.support.oracle import (
     Oracle,
     Policy,
     Value,
+    comparable,
     end_of_day,
     exact_text,
     rounded_text,
@@ -244,6 +245,28 @@ def test_j1_every_period_at_store_grain_and_members_only_with_a_part() -> None:
         "visits_settled", "quarter", date(2024, 1, 1), date(2025, 1, 1), "advisor"
     )
     assert [(value.period_start, value.member) for value in by_advisor] == [("2024-01-01", "A01")]
+
+
+def test_values_are_compared_as_numbers() -> None:
+    story = Story()
+    story.settled("R1", "2024-05-06 16:00", amounts={"labor": "10.50"})
+    said = story.value("repair_revenue").on_the_wire()
+    assert said == {
+        "period_start": "2024-01-01",
+        "period_end": "2025-01-01",
+        "member": None,
+        "numerator": "10.5",
+        "denominator": None,
+        "value": "10.5",
+    }
+    padded: dict[str, Any] = {
+        **said,
+        "numerator": "10.50",
+        "value": "10.500000",
+        "not_counted": {},
+    }
+    empty = {**said, "member": "A01", "numerator": "0", "value": "0"}
+    assert comparable([said]) == comparable([padded, empty])
 
 
 def test_j2_a_ratio_without_anything_is_null() -> None:
