@@ -9,12 +9,32 @@ from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
 from app.db.installation import InstallationRepository
 from app.db.migrations import expected_revision
+from app.db.personal import PersonalRepository
+from app.db.quarantine import QuarantineRepository
 from app.db.sandbox import SandboxRepository
 from app.db.stores import StoreRepository
+from app.db.subjects import SubjectRepository
+from app.db.timelines import TimelineRepository
 from app.db.webhooks import WebhookRepository
+from app.domain.events.form import Limits
+from app.domain.policies import DEFAULT_POLICIES, Policies
 from app.services.access import AccessService
+from app.services.appender import Appender
+from app.services.clocks import ClockService
+from app.services.complaints import ComplaintService
+from app.services.customers import FileService
+from app.services.desk import PersonalFields
+from app.services.door import Door
+from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
+from app.services.ingest import IngestService
+from app.services.kpis import KpiService
+from app.services.metrics import MetricsService
+from app.services.nightly import NightlyService
+from app.services.quarantine import QuarantineService
+from app.services.repair_orders import RepairOrderService, TimelineService
+from app.services.sandbox import SandboxService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
 from app.services.webhook_delivery import WebhookDispatcher
@@ -29,6 +49,7 @@ class Factory:
         settings: Of this process.
         database: Its connections.
         time_source: The machine's time, the sandbox's, or what a test passes in.
+        policies: The rules that facts are judged and windows are set by.
     """
 
     def __init__(
@@ -38,14 +59,20 @@ class Factory:
         database: Database,
         content_secret: bytes,
         time_source: TimeSource | None = None,
+        policies: Policies = DEFAULT_POLICIES,
     ) -> None:
         self.settings = settings
         self.database = database
+        self.policies = policies
         self._content_secret = content_secret
         self.time_source = time_source or self._default_time_source()
 
     async def close(self) -> None:
         """Finish what was begun and let go of what was opened, except for the database."""
+        if "appender" in self.__dict__:
+            await self.appender.close()
+        if "appender" in self.__dict__:
+            await self.appender.close()
         if "webhook_dispatcher" in self.__dict__:
             await self.webhook_dispatcher.stop()
         if "http_out" in self.__dict__:
@@ -80,6 +107,142 @@ class Factory:
     def _store_repository(self) -> StoreRepository:
         return StoreRepository(self.database.read)
 
+    # Figures
+
+    @cached_property
+    def kpis(self) -> KpiService:
+        """Values of KPIs, and what they consist of."""
+        return KpiService(self.database.read, policies=self.policies)
+
+    @cached_property
+    def metrics(self) -> MetricsService:
+        """Facts and sums, kept up with the log."""
+        return MetricsService(self.database.read, policies=self.policies)
+
+    @cached_property
+    def nightly(self) -> NightlyService:
+        """The night of each store."""
+        return NightlyService(
+            self.database.read,
+            metrics=self.metrics,
+            time_source=self.time_source,
+            hour=self.settings.nightly_hour,
+        )
+
+    # The log
+
+    @cached_property
+    def appender(self) -> Appender:
+        """The only way to change what belongs to a store."""
+        return Appender(
+            self.database.log,
+            stores=self.store_directory,
+            policies=self.policies,
+            time_source=self.time_source,
+            reparse=self._door.reread,
+        )
+
+    @cached_property
+    def ingest(self) -> IngestService:
+        """The way in for facts."""
+        return IngestService(
+            appender=self.appender,
+            quarantine=self._quarantine_repository,
+            stores=self.store_directory,
+            time_source=self.time_source,
+            door=self._door,
+            max_batch=self.settings.max_batch,
+        )
+
+    @cached_property
+    def quarantine(self) -> QuarantineService:
+        """What could not be taken."""
+        return QuarantineService(
+            self._quarantine_repository, ingest=self.ingest, time_source=self.time_source
+        )
+
+    @cached_property
+    def _door(self) -> Door:
+        return Door(
+            Limits(
+                max_clock_skew=self.settings.max_clock_skew,
+                max_depth=self.settings.max_nesting,
+                max_text=self.settings.max_text_length,
+            ),
+            secret=self._content_secret,
+            knows_store=self.store_directory.knows,
+        )
+
+    @cached_property
+    def _quarantine_repository(self) -> QuarantineRepository:
+        return QuarantineRepository(self.database.read)
+
+    # Clocks
+
+    @cached_property
+    def clocks(self) -> ClockService:
+        """The sweep of what is due."""
+        return ClockService(self.database.read, self.appender, self.time_source)
+
+    # The desk
+
+    @cached_property
+    def repair_orders(self) -> RepairOrderService:
+        """Repair orders."""
+        return RepairOrderService(
+            self._subject_repository,
+            self._personal_fields,
+            stores=self.store_directory,
+            policies=self.policies,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def timelines(self) -> TimelineService:
+        """What happened."""
+        return TimelineService(self._timeline_repository, self.store_directory)
+
+    @cached_property
+    def follow_ups(self) -> FollowUpService:
+        """Follow-ups, and what staff do with them."""
+        return FollowUpService(
+            self._subject_repository,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def complaints(self) -> ComplaintService:
+        """Complaints, and what staff do with them."""
+        return ComplaintService(
+            self._subject_repository,
+            self._personal_fields,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+            policies=self.policies,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def files(self) -> FileService:
+        """Files of customers, vehicles and staff."""
+        return FileService(self._subject_repository, self._personal_fields, self.store_directory)
+
+    @cached_property
+    def _subject_repository(self) -> SubjectRepository:
+        return SubjectRepository(self.database.read)
+
+    @cached_property
+    def _timeline_repository(self) -> TimelineRepository:
+        return TimelineRepository(self.database.read)
+
+    @cached_property
+    def _personal_fields(self) -> PersonalFields:
+        return PersonalFields(PersonalRepository(self.database.read), self._timeline_repository)
+
     # Webhooks
 
     @cached_property
@@ -112,6 +275,20 @@ class Factory:
     def health(self) -> HealthService:
         """Whether the service can work."""
         return HealthService(self.database.read, expected_revision=expected_revision())
+
+    @cached_property
+    def sandbox(self) -> SandboxService:
+        """The time that can be moved, where the settings allow it."""
+        return SandboxService(
+            self._sandbox_repository,
+            enabled=self.settings.sandbox,
+            time_source=self.time_source,
+            due_work=(self.clocks, self.nightly),
+            after_move=self._refresh_metrics,
+        )
+
+    async def _refresh_metrics(self) -> None:
+        await self.metrics.refresh_behind()
 
     @cached_property
     def _sandbox_repository(self) -> SandboxRepository:

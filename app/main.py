@@ -18,14 +18,35 @@ from starlette.middleware.cors import CORSMiddleware
 from app import problems
 from app.db.migrations import check_schema
 from app.factory import Factory, open_factory
-from app.routers import docs, health, stores
+from app.routers import (
+    complaints,
+    customers,
+    docs,
+    events,
+    follow_ups,
+    health,
+    quarantine,
+    repair_orders,
+    sandbox,
+    stores,
+    webhooks,
+)
+from app.routers.schemas.events import event_components
 from app.scheduler import Scheduler, Tick
 from app.services.time_source import TimeSource
 from app.settings import Settings
 from app.telemetry import REQUEST_ID_HEADER, RequestLogMiddleware
 
 ROUTERS: Final[Sequence[APIRouter]] = (
+    events.router,
+    repair_orders.router,
+    follow_ups.router,
+    complaints.router,
+    customers.router,
     stores.router,
+    quarantine.router,
+    webhooks.router,
+    sandbox.router,
     health.router,
     docs.router,
 )
@@ -60,6 +81,9 @@ about to break, and turns the same facts into KPIs that open down to the repair 
 
 汽车经销商售后服务台：接收工单事件，监控每一项承诺（交车时间、回访、投诉响应），并生成可逐级追溯到工单的指标。
 """
+
+_FORGET_SECONDS: Final = 3600.0
+"""How often it is looked for what was kept long enough."""
 
 _EXPOSED_HEADERS: Final = ("ETag", "Location", "Retry-After", REQUEST_ID_HEADER)
 
@@ -113,6 +137,7 @@ def create_app(
         lifespan=lifespan,
         middleware=_middleware(settings),
         generate_unique_id_function=_operation_id,
+        webhooks=webhooks.notices,
     )
     problems.install(app)
     for router in ROUTERS:
@@ -123,7 +148,14 @@ def create_app(
 
 def ticks_of(factory: Factory) -> list[Tick]:
     """What this process does by itself, and how often it looks whether there is work."""
-    return []
+    webhooks_out = factory.webhook_dispatcher
+    return [
+        Tick("clocks", factory.settings.clock_interval_seconds, factory.clocks.do_due),
+        Tick("webhooks", factory.settings.webhook_interval_seconds, webhooks_out.tick),
+        Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
+        Tick("metrics", factory.settings.refresh_interval_seconds, factory.metrics.refresh_behind),
+        Tick("nightly", factory.settings.nightly_interval_seconds, factory.nightly.tick),
+    ]
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
@@ -193,6 +225,7 @@ def _openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(problems.schemas())
+            schemas.update(event_components())
             app.openapi_schema = document
         return app.openapi_schema
 

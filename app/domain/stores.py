@@ -1,8 +1,17 @@
 """A store (4S店): one shop, with the zone in which its days begin and end."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
+
+_CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+def is_store_code(text: str) -> bool:
+    """Say whether a text has the form of a store's code."""
+    return _CODE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

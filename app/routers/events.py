@@ -8,10 +8,10 @@ from app.domain.access import Principal, Scope
 from app.domain.errors import MalformedBodyError, PayloadTooLargeError, UnavailableError
 from app.domain.events.wire import read_message
 from app.problems import responses
-from app.routers.deps import FactoryDep, requires
+from app.routers.deps import FactoryDep, HotRoute, requires
 from app.routers.schemas.events import INGEST_REQUEST, IngestOut
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
+router = APIRouter(prefix="/v1/events", tags=["events"], route_class=HotRoute)
 
 _CE_PREFIX: Final = "ce-"
 

@@ -103,7 +103,5 @@ async def discard_quarantined(
     principal: Annotated[Principal, requires(Scope.QUARANTINE_WRITE)],
 ) -> QuarantinedItemDetail:
     """Throw an item away, with the reason; its bytes stay on record."""
-    item = await factory.quarantine.discard(
-        quarantine_id, reason=body.reason, principal=principal
-    )
+    item = await factory.quarantine.discard(quarantine_id, reason=body.reason, principal=principal)
     return QuarantinedItemDetail.detail_of(item, principal)

@@ -278,7 +278,6 @@ _SIGNED: Final = (
     "and the exact bytes of the body (Standard Webhooks 1.0)."
 )
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    "2XX": {"description": "Taken 已接收"},
     410: {"description": "No more of these, please: disables the endpoint 停用接收端"},
     429: {
         "description": "Later, please: `Retry-After` is honored, for the whole endpoint 请稍后",
@@ -322,6 +321,7 @@ def _describe(
         receive,
         methods=["POST"],
         status_code=204,
+        response_description="Taken; any 2xx will do 已接收",
         operation_id=f"on_{path.replace('.', '_')}",
         summary=summary,
         description=f"{description}\n\n{_SIGNED}",

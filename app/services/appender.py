@@ -132,7 +132,9 @@ class Appender:
     async def _do_group(self, group: Sequence[tuple[Unit, asyncio.Future[None]]]) -> None:
         try:
             try:
-                results: Sequence[Exception | None] = await self._decide_and_write([unit for unit, _ in group])
+                results: Sequence[Exception | None] = await self._decide_and_write(
+                    [unit for unit, _ in group]
+                )
             except Exception:
                 if len(group) == 1:
                     raise

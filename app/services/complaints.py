@@ -24,7 +24,8 @@ from app.domain.pages import Page, PageRequest, page_of
 from app.domain.policies import Policies
 from app.services.append_session import Answer, Command, CommandContext
 from app.services.appender import Appender
-from app.services.desk import Caller, DeskEvents, PersonalFields
+from app.services.desk import Caller, PersonalFields
+from app.services.door import Door
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -58,7 +59,7 @@ class ComplaintService:
         personal: PersonalFields,
         *,
         appender: Appender,
-        desk_events: DeskEvents,
+        door: Door,
         stores: StoreDirectory,
         policies: Policies,
         time_source: TimeSource,
@@ -66,7 +67,7 @@ class ComplaintService:
         self._repository = repository
         self._personal = personal
         self._appender = appender
-        self._desk_events = desk_events
+        self._door = door
         self._stores = stores
         self._policies = policies
         self._time_source = time_source
@@ -216,7 +217,7 @@ class ComplaintService:
             if not opens:
                 _present(state, key)
                 caller.check_version(context, Kind.COMPLAINT, key)
-            event = self._desk_events.make(
+            event = self._door.make(
                 event_type,
                 store_id=store_id,
                 subject=key,

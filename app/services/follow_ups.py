@@ -8,6 +8,7 @@ from typing import Any, cast
 from app.db.subjects import FollowUpFilter, Kept, SubjectRepository
 from app.domain import follow_up as rules
 from app.domain.errors import NotFoundError
+from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import Kind, NewEvent
 from app.domain.events.follow_up import (
     FollowUpAssigned,
@@ -15,13 +16,13 @@ from app.domain.events.follow_up import (
     FollowUpCancelled,
     FollowUpCompleted,
 )
-from app.domain.events.compose import make_own_event
 from app.domain.follow_up import FollowUp, FollowUpStatus
 from app.domain.ids import follow_up_id
 from app.domain.pages import Page, PageRequest, page_of
 from app.services.append_session import Answer, Command, CommandContext
 from app.services.appender import Appender
-from app.services.desk import Caller, DeskEvents
+from app.services.desk import Caller
+from app.services.door import Door
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -47,13 +48,13 @@ class FollowUpService:
         repository: SubjectRepository,
         *,
         appender: Appender,
-        desk_events: DeskEvents,
+        door: Door,
         stores: StoreDirectory,
         time_source: TimeSource,
     ) -> None:
         self._repository = repository
         self._appender = appender
-        self._desk_events = desk_events
+        self._door = door
         self._stores = stores
         self._time_source = time_source
 
@@ -211,7 +212,7 @@ class FollowUpService:
 
         def decide(context: CommandContext) -> list[NewEvent]:
             state = _state(context, key, caller)
-            event = self._desk_events.make(
+            event = self._door.make(
                 event_type,
                 store_id=store_id,
                 subject=state.follow_up_id,

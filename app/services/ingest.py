@@ -17,9 +17,9 @@ from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quar
 from app.domain.access import Principal
 from app.domain.errors import Fault, PayloadTooLargeError
 from app.domain.events.envelope import NewEvent, Rejected
-from app.domain.events.parse import Limits, parse_event
 from app.domain.events.wire import Message, read_message
-from app.domain.quarantine import NO_STORE, Item, QuarantinedItem
+from app.domain.quarantine import NO_STORE, QuarantinedItem
+from app.domain.stores import is_store_code
 from app.services.append_session import (
     YIELD_EVERY,
     Accepted,
@@ -29,6 +29,7 @@ from app.services.append_session import (
     Quarantined,
 )
 from app.services.appender import Appender
+from app.services.door import Door
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -43,17 +44,15 @@ class IngestService:
         quarantine: QuarantineRepository,
         stores: StoreDirectory,
         time_source: TimeSource,
-        limits: Limits,
+        door: Door,
         max_batch: int,
-        secret: bytes,
     ) -> None:
         self._appender = appender
         self._quarantine = quarantine
         self._stores = stores
         self._time_source = time_source
-        self._limits = limits
+        self._door = door
         self._max_batch = max_batch
-        self._secret = secret
 
     async def ingest(
         self, message: Message, *, principal: Principal, minimal: bool = False
@@ -84,13 +83,7 @@ class IngestService:
         units: dict[str, _Part] = defaultdict(_Part)
         refused = _Refused(message)
         for position, item in enumerate(message.items):
-            event = parse_event(
-                item,
-                limits=self._limits,
-                now=now,
-                secret=self._secret,
-                known_store=known.__contains__,
-            )
+            event = self._door.read(item, now=now, known_store=known.__contains__)
             if isinstance(event, Rejected):
                 outcomes[position] = refused.add(position, event, now, known)
             else:
@@ -113,24 +106,13 @@ class IngestService:
         now = await self._time_source.now()
         message = read_message(item.body, item.content_type, item.attributes)
         await self._known_stores(message.items, None)
-        event = self.reparse(item, now)
+        event = self._door.reread(item, now)
         home = (waiting.store_id or NO_STORE, waiting.quarantine_id)
         if isinstance(event, Rejected):
             await self._quarantine.save_faults(*home, event.reason, event.faults, now=now)
             return
         await self._appender.submit(
             Facts(event.store_id, [event], item_of=lambda _: item, replays={0: home})
-        )
-
-    def reparse(self, item: Item, now: datetime) -> NewEvent | Rejected:
-        """Read an item of the quarantine again, by today's catalogue and the stores known here."""
-        message = read_message(item.body, item.content_type, item.attributes)
-        return parse_event(
-            message.items[0],
-            limits=self._limits,
-            now=now,
-            secret=self._secret,
-            known_store=self._stores.knows,
         )
 
     async def _known_stores(

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from app.db.subjects import Kept, RepairOrderFilter, SubjectRepository
 from app.db.timelines import LoggedEvent, TimelineRepository
 from app.domain.errors import NotFoundError
+from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import Kind
 from app.domain.fold import retracted
 from app.domain.follow_up import FollowUp
@@ -47,6 +48,11 @@ class TimelineEntry:
 
     event: LoggedEvent
     retracted: bool
+
+    @property
+    def title(self) -> str:
+        """What the type of the event means, in words."""
+        return CATALOG[self.event.type].description
 
 
 class RepairOrderService:

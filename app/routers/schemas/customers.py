@@ -1,0 +1,116 @@
+"""Bodies of the customer, vehicle and staff routes."""
+
+from datetime import date
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field
+
+from app.domain.access import Principal
+from app.domain.customer import Customer
+from app.domain.staff import Staff
+from app.domain.vehicle import Vehicle
+from app.routers.schemas.desk import DecimalText, Version, shown
+from app.services.customers import FileView
+
+Personal = Field(description="Personal: masked without personal:read")
+
+
+class CustomerOut(BaseModel):
+    """A customer's file 客户档案."""
+
+    customer_no: Annotated[str, Field(description="客户编号")]
+    kind: Annotated[str, Field(description="private, company or fleet 客户类型")]
+    segment: str | None
+    member_no: str | None
+    preferred_contact: dict[str, Any]
+    consent: dict[str, bool]
+    wanted_services: list[str]
+    merged_into: Annotated[str | None, Field(description="The file it was merged into 合并到")]
+    name: Annotated[str | None, Personal] = None
+    phones: Annotated[list[str] | None, Personal] = None
+    address: Annotated[str | None, Personal] = None
+    email: Annotated[str | None, Personal] = None
+    wechat: Annotated[str | None, Personal] = None
+    birthday: Annotated[str | None, Personal] = None
+    version: Version
+
+    @classmethod
+    def of(cls, view: FileView[Customer], principal: Principal) -> Self:
+        """Show a customer to a caller."""
+        state = view.state
+        personal = shown(view.personal, principal)
+        return cls(
+            customer_no=state.customer_no,
+            kind=state.kind,
+            segment=state.segment,
+            member_no=state.member_no,
+            preferred_contact=dict(state.preferred_contact),
+            consent=state.consent,
+            wanted_services=state.wanted_services,
+            merged_into=state.merged_into,
+            name=personal.get("name"),
+            phones=personal.get("phones"),
+            address=personal.get("address"),
+            email=personal.get("email"),
+            wechat=personal.get("wechat"),
+            birthday=personal.get("birthday"),
+            version=str(view.version),
+        )
+
+
+class VehicleOut(BaseModel):
+    """A vehicle 车辆."""
+
+    vin: Annotated[str, Field(description="车架号")]
+    customer_no: Annotated[str | None, Field(description="Whose it is 客户编号")]
+    brand: str | None
+    model: str | None
+    model_year: int | None
+    sold_here: bool | None
+    purchased_on: date | None
+    interval_km: DecimalText | None
+    interval_months: int | None
+    plate: Annotated[str | None, Personal] = None
+    engine_no: Annotated[str | None, Personal] = None
+    version: Version
+
+    @classmethod
+    def of(cls, view: FileView[Vehicle], principal: Principal) -> Self:
+        """Show a vehicle to a caller."""
+        state = view.state
+        personal = shown(view.personal, principal)
+        return cls(
+            vin=state.vin,
+            customer_no=state.customer_no,
+            brand=state.brand,
+            model=state.model,
+            model_year=state.model_year,
+            sold_here=state.sold_here,
+            purchased_on=state.purchased_on,
+            interval_km=state.interval_km,
+            interval_months=state.interval_months,
+            plate=personal.get("plate"),
+            engine_no=personal.get("engine_no"),
+            version=str(view.version),
+        )
+
+
+class StaffOut(BaseModel):
+    """A member of staff 员工."""
+
+    staff_no: Annotated[str, Field(description="工号")]
+    roles: Annotated[list[str], Field(description="岗位")]
+    team: Annotated[str | None, Field(description="班组")]
+    name: Annotated[str | None, Personal] = None
+    version: Version
+
+    @classmethod
+    def of(cls, view: FileView[Staff], principal: Principal) -> Self:
+        """Show a member of staff to a caller."""
+        return cls(
+            staff_no=view.state.staff_no,
+            roles=view.state.roles,
+            team=view.state.team,
+            name=shown(view.personal, principal).get("name"),
+            version=str(view.version),
+        )

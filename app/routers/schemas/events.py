@@ -1,0 +1,120 @@
+"""Bodies of the event routes."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
+
+from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.envelope import Reason
+from app.routers.schemas.quarantine import FaultOut
+
+
+class OutcomeOut(BaseModel):
+    """What became of one event."""
+
+    index: Annotated[int, Field(description="Position in the request, from 0")]
+    source: str | None = None
+    id: str | None = None
+    outcome: Literal["accepted", "duplicate", "quarantined"]
+    store: Annotated[str | None, Field(description="Of an accepted or duplicate event 门店")] = (
+        None
+    )
+    seq: Annotated[
+        str | None, Field(description="Its position in the store's stream; of the first, if twice")
+    ] = None
+    warnings: Annotated[
+        list[FaultOut] | None, Field(description="Accepted, but deserves a look")
+    ] = None
+    reason: Annotated[Reason | None, Field(description="Why it lies in quarantine 隔离原因")] = (
+        None
+    )
+    quarantine_id: str | None = None
+    errors: Annotated[list[FaultOut] | None, Field(description="With JSON pointers")] = None
+
+
+class IngestOut(BaseModel):
+    """The outcome of each event of a request."""
+
+    accepted: int
+    duplicate: int
+    quarantined: int
+    results: list[OutcomeOut]
+
+
+def _envelope(event_type: EventType) -> dict[str, Any]:
+    """Write the JSON Schema of an event of one type, as it is sent."""
+    return {
+        "title": event_type.name,
+        "description": event_type.description,
+        "type": "object",
+        "required": ["specversion", "id", "source", "type", "store", "subject", "time"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": {"type": "string", "minLength": 1, "maxLength": 128},
+            "source": {"type": "string", "minLength": 1, "maxLength": 256},
+            "type": {"const": event_type.name},
+            "store": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,32}$"},
+            "subject": {"type": "string", "examples": [event_type.subject.example]},
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": {"type": "string", "default": "application/json"},
+            "dataschema": {"type": "string", "description": "Ends in /v<n>; absent: v1"},
+            "correlationid": {"type": "string"},
+            "causationid": {"type": "string"},
+            "data": {"$ref": f"#/components/schemas/{event_type.model.__name__}"},
+        },
+        "examples": [event_type.example_event],
+    }
+
+
+def event_components() -> dict[str, Any]:
+    """Write the components of the OpenAPI document that `INGEST_REQUEST` refers to."""
+    _, definitions = models_json_schema(
+        [(event_type.model, "validation") for event_type in POSTED],
+        ref_template="#/components/schemas/{model}",
+    )
+    return {**definitions["$defs"], **EVENT_SCHEMAS}
+
+
+POSTED: Final = [event_type for event_type in CATALOG.values() if event_type.posted]
+EVENT_SCHEMAS: Final[dict[str, Any]] = {
+    f"Event.{event_type.name}": _envelope(event_type) for event_type in POSTED
+}
+"""The envelope of each type that may be posted."""
+
+_ONE: Final[dict[str, Any]] = {
+    "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in EVENT_SCHEMAS],
+    "discriminator": {
+        "propertyName": "type",
+        "mapping": {
+            event_type.name: f"#/components/schemas/Event.{event_type.name}"
+            for event_type in POSTED
+        },
+    },
+}
+_EXAMPLES: Final = {
+    event_type.name: {"summary": event_type.description, "value": event_type.example_event}
+    for event_type in POSTED
+}
+
+INGEST_REQUEST: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "An event (structured mode), an array of events (batch mode), or the data "
+        "of one with its attributes in `ce-*` headers (binary mode).",
+        "content": {
+            "application/cloudevents+json": {"schema": _ONE, "examples": _EXAMPLES},
+            "application/cloudevents-batch+json": {
+                "schema": {"type": "array", "items": _ONE, "maxItems": 10_000},
+                "example": [event_type.example_event for event_type in POSTED[:3]],
+            },
+            "application/json": {
+                "schema": {
+                    "description": "An event, an array of events, or (with `ce-*` headers) the "
+                    "data of one."
+                },
+            },
+        },
+    },
+}
+"""What `POST /v1/events` takes, as the OpenAPI document shows it."""

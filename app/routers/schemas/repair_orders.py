@@ -1,0 +1,171 @@
+"""Bodies of the repair-order routes."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field
+
+from app.domain.access import Principal, personal_for
+from app.domain.kpis.verdict import OnTimeVerdict
+from app.domain.repair_order import Stage, Status
+from app.routers.schemas.desk import DecimalText, Seq, Version, WordsOut, shown
+from app.services.repair_orders import RepairOrderView, TimelineEntry
+
+
+class OnTimeOut(BaseModel):
+    """The verdict on the delivery time."""
+
+    verdict: Annotated[OnTimeVerdict, Field(description="准时判定")]
+    reasons: Annotated[list[str], Field(description="Stable codes, the deciding one first")]
+    explanation: WordsOut
+    deciding_events: Annotated[list[Seq], Field(description="seqs of the events that decided")]
+
+
+class ContactOut(BaseModel):
+    """Who brought the car."""
+
+    name: str | None = None
+    phone: str | None = None
+    relation: str | None = None
+
+
+class SettlementOut(BaseModel):
+    """The settlement that counts."""
+
+    amounts: Annotated[dict[str, DecimalText], Field(description="By kind 金额")]
+    costs: Annotated[dict[str, DecimalText], Field(description="By kind 成本")]
+    billed_hours: DecimalText | None
+    clocked_hours: DecimalText | None
+    parts_requested: int | None
+    parts_filled: int | None
+
+
+class RepairOrderOut(BaseModel):
+    """A repair order 维修工单."""
+
+    ro_number: Annotated[str, Field(description="工单号")]
+    status: Annotated[Status, Field(description="How far the paper is 状态")]
+    stage: Annotated[Stage, Field(description="Where the car is 阶段")]
+    work_type: Annotated[str | None, Field(description="维修类型")]
+    pay_type: Annotated[str | None, Field(description="付费类型")]
+    advisor: Annotated[str | None, Field(description="Staff number 服务顾问")]
+    technician: Annotated[str | None, Field(description="Staff number 技师")]
+    team: Annotated[str | None, Field(description="班组")]
+    customer_no: Annotated[str | None, Field(description="客户编号")]
+    vin: Annotated[str | None, Field(description="车架号")]
+    plate: Annotated[str | None, Field(description="Personal 车牌")]
+    contact: Annotated[ContactOut | None, Field(description="Personal 送修人")]
+    odometer_km: DecimalText | None
+    opened_at: Annotated[datetime | None, Field(description="进场时间")]
+    first_promised_at: Annotated[datetime | None, Field(description="首次预计交车时间")]
+    promised_at: Annotated[
+        datetime | None, Field(description="The promise in force 当前预计交车时间")
+    ]
+    settled_at: Annotated[datetime | None, Field(description="结算时间")]
+    delivered_at: Annotated[
+        datetime | None, Field(description="Delivered time of the verdict 交车时间")
+    ]
+    handed_over_at: Annotated[datetime | None, Field(description="The last handover 实际交接")]
+    cancelled_at: datetime | None
+    cancel_reason: str | None
+    overdue: Annotated[
+        bool, Field(description="Still in the shop after the promised time, as of now 超时")
+    ]
+    settlement: SettlementOut | None
+    on_time: OnTimeOut
+    version: Version
+
+    @classmethod
+    def of(cls, view: RepairOrderView, principal: Principal) -> Self:
+        """Show a repair order to a caller."""
+        order = view.state
+        personal = shown(view.personal, principal)
+        contact = personal.get("contact")
+        settlement = order.settlement
+        return cls(
+            ro_number=order.ro_number,
+            status=order.status,
+            stage=order.stage,
+            work_type=order.work_type,
+            pay_type=order.pay_type,
+            advisor=order.advisor,
+            technician=order.technician,
+            team=order.team,
+            customer_no=order.customer_no,
+            vin=order.vin,
+            plate=_text(personal.get("plate")),
+            contact=ContactOut.model_validate(contact) if isinstance(contact, dict) else None,
+            odometer_km=order.odometer_km,
+            opened_at=order.first_opened_at,
+            first_promised_at=order.first_promised_at,
+            promised_at=view.on_time.reference,
+            settled_at=order.settled_at,
+            delivered_at=order.delivered_at,
+            handed_over_at=None if order.handover is None else order.handover.at,
+            cancelled_at=order.cancelled_at,
+            cancel_reason=order.cancel_reason,
+            overdue=view.overdue,
+            settlement=None
+            if settlement is None
+            else SettlementOut(
+                amounts=settlement.amounts,
+                costs=settlement.costs,
+                billed_hours=settlement.billed_hours,
+                clocked_hours=settlement.clocked_hours,
+                parts_requested=settlement.parts_requested,
+                parts_filled=settlement.parts_filled,
+            ),
+            on_time=OnTimeOut(
+                verdict=view.on_time.verdict,
+                reasons=list(view.on_time.reasons),
+                explanation=WordsOut.of(view.on_time.explanation),
+                deciding_events=[str(seq) for seq in view.on_time.seqs],
+            ),
+            version=str(view.version),
+        )
+
+
+class TimelineEntryOut(BaseModel):
+    """Something that happened."""
+
+    seq: Seq
+    type: Annotated[str, Field(description="Event type 事件类型")]
+    title: Annotated[str, Field(description="What the type means, in words 说明")]
+    subject: str
+    source: str
+    id: str
+    time: Annotated[datetime, Field(description="When it happened in the shop 发生时间")]
+    recordedtime: Annotated[datetime, Field(description="When it was recorded here 登记时间")]
+    own: Annotated[bool, Field(description="Written by this service by itself")]
+    retracted: Annotated[bool, Field(description="It counts as never happened 已撤回")]
+    data: Annotated[dict[str, Any], Field(description="As in the log: nothing personal")]
+    personal: Annotated[
+        dict[str, Any],
+        Field(
+            description="Personal and unknown fields, nested like the data; masked without "
+            "personal:read; empty where the event was retracted"
+        ),
+    ]
+
+    @classmethod
+    def of(cls, entry: TimelineEntry, principal: Principal) -> Self:
+        """Show an entry to a caller."""
+        event = entry.event
+        return cls(
+            seq=str(event.seq),
+            type=event.type,
+            title=entry.title,
+            subject=event.subject,
+            source=event.source,
+            id=event.id,
+            time=event.occurred_at,
+            recordedtime=event.recorded_at,
+            own=event.own,
+            retracted=entry.retracted,
+            data=event.data,
+            personal={} if entry.retracted else personal_for(principal, event.aside),
+        )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
