@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet --upgrade
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test check fmt bench lock clean
@@ -14,7 +15,7 @@ help: ## list the targets
 setup: $(STAMP) ## make .venv with the locked packages
 
 $(STAMP): requirements-dev.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
@@ -33,7 +34,7 @@ check: $(STAMP) ## format, lint, types, import contracts, migrations
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m alembic_check
+	$(BIN)/python -m pytest -q -k tables_and_migrations_agree tests/integration/test_migrations.py
 
 fmt: $(STAMP) ## format, and mend what lint can mend
 	$(BIN)/ruff format .
@@ -42,9 +43,10 @@ fmt: $(STAMP) ## format, and mend what lint can mend
 bench: $(STAMP) ## the benchmark: ratios against hand-written endpoints, in one run
 	$(BIN)/python -m bench $(ARGS)
 
-lock: ## refresh both locks (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet --upgrade pyproject.toml -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet --upgrade pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+lock: ## refresh the locks (needs uv)
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) --group build -o requirements-build.txt
+	$(COMPILE) pyproject.toml -c requirements.txt -c requirements-build.txt --group dev -o requirements-dev.txt
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
