@@ -102,9 +102,9 @@ class Settings(BaseSettings):
         10 * 1024 * 1024, ge=1024, description="Largest body of a request, in bytes."
     )
     max_batch: int = Field(10_000, ge=1, description="Most events in one batch.")
-    max_nesting: int = Field(32, ge=4, le=200, description="Deepest nesting of an event's data.")
+    max_nesting: int = Field(32, ge=4, le=200, description="Deepest nesting of an unknown field.")
     max_text_length: int = Field(
-        20_000, ge=256, description="Longest text in an event's data, in characters."
+        10_000, ge=256, description="Longest text in an event's unknown fields, in characters."
     )
     max_clock_skew_seconds: int = Field(
         600, ge=0, description="How far ahead of now the time of an event may be."
