@@ -192,7 +192,6 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
 
 _IN_BOTH: Final = (ONE, ONE)
 _IN_DENOMINATOR: Final = (ZERO, ONE)
-_MINUTE: Final = timedelta(minutes=1)
 
 
 def judge_delivery(visit: Visit) -> Judgement:
@@ -256,12 +255,12 @@ def reports_late(follow_up: FollowUp) -> bool:
 
 def customer_says_late(visit: Visit) -> bool:
     """Whether any follow-up of the order says so (D9, H20)."""
-    return any(reports_late(follow_up) for follow_up in visit.follow_ups)
+    return any(map(reports_late, visit.follow_ups))
 
 
 def _late_minutes(visit: Visit, promise: Promise) -> int:
     """Whole minutes from the promise to the delivery, seconds cut off on both sides."""
-    return (minute(visit.delivered_at) - minute(promise.promised_at)) // _MINUTE
+    return minute(visit.delivered_at) - minute(promise.promised_at)
 
 
 # --- The entries --------------------------------------------------------------------------------

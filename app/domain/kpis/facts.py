@@ -46,7 +46,7 @@ class FactEntry(msgspec.Struct, frozen=True, gc=False):
         return self.numerator is not None
 
 
-class Fact(msgspec.Struct, frozen=True):
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """What a subject gives to all KPIs that share a basis.
 
     Attributes: kind: Of the subject. key: Its state key. basis: What the day is the day of: the

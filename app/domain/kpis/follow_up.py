@@ -8,7 +8,7 @@ from app.domain.follow_up import FollowUp, Withdrawal
 from app.domain.kpis import reasons
 from app.domain.kpis.facts import ONE, ZERO, FactEntry
 from app.domain.kpis.kpi import Grain, Kpi, Words
-from app.domain.kpis.visit import whole_seconds
+from app.domain.kpis.visit import second
 from app.domain.repair_order import RepairOrder
 
 _FAMILY: Final = Words("Follow-up", "客户回访")
@@ -132,29 +132,16 @@ def _counted(code: str, follow_up: FollowUp, due_at: datetime) -> FactEntry:
     completed_at = follow_up.completed_at
     if completed_at is None:
         return FactEntry(code, ZERO, ONE, reasons.NOT_COMPLETED)
-    lateness = whole_seconds(_second(completed_at) - due_at)
-    reason, good = _outcome(code, follow_up, completed_at, due_at)
-    return FactEntry(code, ONE if good else ZERO, ONE, reason, lateness)
-
-
-def _outcome(
-    code: str, follow_up: FollowUp, completed_at: datetime, due_at: datetime
-) -> tuple[str, bool]:
-    """What a completed call is for a KPI, and whether that is in its numerator."""
-    done = _second(completed_at)
+    done = second(completed_at)
+    lateness = done - second(due_at)
     if code == FollowUpRate.code:
-        return reasons.COMPLETED, True
-    if code == FollowUpTargetRate.code:
-        by_target = done <= (follow_up.target_at or due_at)
-        reason = reasons.COMPLETED_BY_TARGET if by_target else reasons.COMPLETED_AFTER_TARGET
-        return reason, by_target
-    if follow_up.opens_at is not None and done < _second(follow_up.opens_at):
-        return reasons.COMPLETED_TOO_EARLY, False
-    if done > due_at:
-        return reasons.COMPLETED_TOO_LATE, False
-    return reasons.COMPLETED_IN_TIME, True
-
-
-def _second(instant: datetime) -> datetime:
-    """The instant cut at the second (H2)."""
-    return instant.replace(microsecond=0)
+        reason, good = reasons.COMPLETED, True
+    elif code == FollowUpTargetRate.code:
+        good = done <= second(follow_up.target_at or due_at)
+        reason = reasons.COMPLETED_BY_TARGET if good else reasons.COMPLETED_AFTER_TARGET
+    elif follow_up.opens_at is not None and done < second(follow_up.opens_at):
+        reason, good = reasons.COMPLETED_TOO_EARLY, False
+    else:
+        good = lateness <= 0
+        reason = reasons.COMPLETED_IN_TIME if good else reasons.COMPLETED_TOO_LATE
+    return FactEntry(code, ONE if good else ZERO, ONE, reason, lateness)

@@ -96,7 +96,7 @@ def value_of(kpi: Kpi, first: Decimal | None, second: Decimal | None) -> Value:
             return total(first or ZERO)
         case "median":
             return median(first, second, "hours" if kpi.unit == "hours" else "minutes")
-        case "growth":
+        case _:
             return growth(first, second)
 
 

@@ -1,7 +1,7 @@
 """A settled order in the hands of the judge, and the measures that the families share."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -13,6 +13,8 @@ from app.domain.periods import local_day
 from app.domain.policies import Policies, Policy
 from app.domain.repair_order import RepairOrder, Settlement
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE: Final = timedelta(minutes=1)
 _SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -72,9 +74,14 @@ def settled_day(order: RepairOrder, zone: ZoneInfo) -> date | None:
     return local_day(settlement.delivered_at, zone)
 
 
-def minute(instant: datetime) -> datetime:
-    """The instant without its seconds."""
-    return instant.replace(second=0, microsecond=0)
+def minute(instant: datetime) -> int:
+    """The instant with its seconds cut off, as a number of minutes to compare and to subtract."""
+    return (instant - _EPOCH) // _MINUTE
+
+
+def second(instant: datetime) -> int:
+    """The instant cut at the second, as a number of seconds to compare and to subtract (H2)."""
+    return (instant - _EPOCH) // _SECOND
 
 
 def seconds(span: timedelta) -> Decimal:

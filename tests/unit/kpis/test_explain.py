@@ -88,8 +88,9 @@ def test_dates_are_said_where_they_differ() -> None:
             (changed("17:10", "18:00", reason="shop_delay"),),
             DEFAULT_POLICY,
             (
-                "late: promised 17:00, delivered 17:25; the new time 18:00 was given for a delay in "
-                "the shop, which does not move a promise, and came when 17:00 had already passed"
+                "late: promised 17:00, delivered 17:25; the new time 18:00 was given for a delay "
+                "in the shop, which does not move a promise, and came when "
+                "17:00 had already passed"
             ),
             (
                 "迟交：承诺17:00交车，实际17:25交车；新时间18:00原因是车间延误，不能变更承诺，"
