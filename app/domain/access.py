@@ -28,7 +28,6 @@ class Scope(StrEnum):
     """A right that a key can carry; `<what>:read` reads, `<what>:write` changes."""
 
     EVENTS_WRITE = "events:write"
-    EVENTS_READ = "events:read"
     QUARANTINE_READ = "quarantine:read"
     QUARANTINE_WRITE = "quarantine:write"
     STORES_READ = "stores:read"

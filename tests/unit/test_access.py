@@ -55,8 +55,8 @@ def test_a_principal_may_do_what_its_scopes_name_where_it_is_bound() -> None:
     assert not bound.may("SH02")
     bound.require([Scope.EVENTS_WRITE], "SH01")
     bound.require([Scope.EVENTS_WRITE])
-    with pytest.raises(ForbiddenError, match="events:read"):
-        bound.require([Scope.EVENTS_READ, Scope.EVENTS_WRITE])
+    with pytest.raises(ForbiddenError, match="stores:read"):
+        bound.require([Scope.STORES_READ, Scope.EVENTS_WRITE])
     with pytest.raises(ForbiddenError, match="SH02"):
         bound.require([Scope.EVENTS_WRITE], "SH02")
 
