@@ -299,6 +299,7 @@ def body_of(notice: Notice) -> bytes:
         "subject": notice.subject,
         "time": _instant(notice.occurred_at),
         "datacontenttype": "application/json",
+        "dataschema": _schema(notice),
         "correlationid": notice.correlation_id,
         "causationid": notice.causation_id,
         "seq": None if notice.seq is None else str(notice.seq),
@@ -377,6 +378,13 @@ def url_fault(url: str, pointer: str) -> Fault | None:
     else:
         return None
     return Fault(pointer, "invalid-url", problem)
+
+
+def _schema(notice: Notice) -> str | None:
+    """Name the version of the data; absent is the first, on the way in as well."""
+    if notice.schema_version == 1:
+        return None
+    return f"urn:servicelane:event:{notice.type}/v{notice.schema_version}"
 
 
 def _instant(moment: datetime) -> str:

@@ -138,6 +138,11 @@ def test_what_is_unknown_is_absent_and_times_are_utc() -> None:
     assert not {"store", "seq", "alertid", "correlationid", "causationid"} & body.keys()
 
 
+def test_a_later_version_of_the_data_is_named() -> None:
+    assert "dataschema" not in json.loads(body_of(notice()))
+    assert json.loads(body_of(notice(schema_version=2)))["dataschema"].endswith("/v2")
+
+
 def test_a_receiver_verifies_with_the_standard_library() -> None:
     now = datetime.now(UTC)
     body = body_of(notice())

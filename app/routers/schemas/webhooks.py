@@ -269,6 +269,9 @@ class EventNotice(BaseModel):
     subject: Annotated[str, Field(description="What the event is about 主题")]
     time: Annotated[datetime, Field(description="When it happened; of an alert its deadline")]
     datacontenttype: Literal["application/json"]
+    dataschema: Annotated[
+        str | None, Field(description="Ends in /v<n>; absent: version 1 of the data")
+    ] = None
     correlationid: Annotated[str | None, Field(description="As it came in; else absent")] = None
     causationid: Annotated[str | None, Field(description="As it came in; else absent")] = None
     seq: Annotated[str, Field(description="Place in the store's log, decimal text 序号")]
