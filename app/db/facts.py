@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from app.db.engine import Connection
-from app.db.snapshots import MEMBER_COLUMNS
+from app.db.snapshots import MEMBER_COLUMNS, STORE_GRAIN
 from app.domain.events.envelope import Kind
 from app.domain.kpis.facts import Fact, FactEntry
 
@@ -62,11 +62,6 @@ _RECORD_REVISIONS = """
            AS r (kind, key, basis, before, after)
     ON CONFLICT (store_id, judged_seq, kind, key, basis) DO UPDATE SET after = excluded.after
 """
-_REVISIONS = """
-    SELECT kind, key, basis, before::text, after::text FROM fact_revision
-     WHERE store_id = $1 AND judged_seq > $2 AND judged_seq <= $3
-     ORDER BY judged_seq, kind, key, basis
-"""
 _REVISED = """
     SELECT (side.fact ->> 'day')::date AS day, entry ->> 'code' AS code
       FROM fact_revision r
@@ -76,6 +71,35 @@ _REVISED = """
        AND (side.other IS NULL OR side.fact - 'entries' <> side.other - 'entries'
             OR NOT side.other -> 'entries' @> jsonb_build_array(entry))
      GROUP BY r.store_id, 1, 2
+"""
+_CHANGES = """
+    WITH sides AS (
+        SELECT r.kind, r.key, r.basis, r.judged_seq,
+               (SELECT entry || jsonb_build_object('day', r.before -> 'day',
+                                                   'member', r.before -> $5::text)
+                  FROM jsonb_array_elements(r.before -> 'entries') AS entry
+                 WHERE entry ->> 'code' = $4) AS before,
+               (SELECT entry || jsonb_build_object('day', r.after -> 'day',
+                                                   'member', r.after -> $5::text)
+                  FROM jsonb_array_elements(r.after -> 'entries') AS entry
+                 WHERE entry ->> 'code' = $4) AS after
+          FROM fact_revision r
+         WHERE r.store_id = $1 AND r.judged_seq > $2 AND r.judged_seq <= $3
+    ), moved AS (
+        SELECT kind, key, basis, max(judged_seq) AS judged_seq,
+               (array_agg(before ORDER BY judged_seq))[1] AS before,
+               (array_agg(after ORDER BY judged_seq DESC))[1] AS after
+          FROM sides
+         GROUP BY kind, key, basis
+    )
+    SELECT kind, key, basis, before::text, after::text, count(*) OVER () AS total
+      FROM moved
+     WHERE before IS DISTINCT FROM after
+       AND ((before ->> 'day' >= $6 AND before ->> 'day' < $7
+             AND ($8::text IS NULL OR coalesce(before ->> 'member', '') = $8))
+            OR (after ->> 'day' >= $6 AND after ->> 'day' < $7
+                AND ($8::text IS NULL OR coalesce(after ->> 'member', '') = $8)))
+     ORDER BY judged_seq DESC, kind, key, basis LIMIT $9
 """
 _ENTRIES = """
       FROM fact f
@@ -113,6 +137,32 @@ class Revision:
     after: Fact | None
 
 
+class Side(msgspec.Struct, frozen=True):
+    """What a fact gave to one KPI, for which day and member of a grain."""
+
+    day: date
+    member: str | None
+    numerator: Decimal | None
+    denominator: Decimal | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How what a fact gives to one KPI changed between two nights.
+
+    Attributes:
+        before: None where it gave nothing.
+        after: None where it gives nothing any more.
+    """
+
+    kind: Kind
+    key: str
+    basis: str
+    before: Side | None
+    after: Side | None
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The facts behind a value: of a KPI, in a range of days, of a member.
@@ -121,14 +171,14 @@ class Selection:
         starts_on: First day.
         ends_on: Day after the last.
         grain: By whom; the store is no restriction.
-        member: '' is member null.
+        member: '' is member null, None is all.
     """
 
     code: str
     starts_on: date
     ends_on: date
     grain: str
-    member: str
+    member: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,26 +278,57 @@ class FactRepository:
                 [_json(revision.after) for revision in revisions],
             )
 
-    async def list_revisions(self, store_id: str, *, after: int, until: int) -> list[Revision]:
-        """List the revisions made by the log after one seq up to another, in that order."""
-        rows = await self._connection.fetch(_REVISIONS, store_id, after, until)
-        return [
-            Revision(
-                kind=Kind(row["kind"]),
-                key=row["key"],
-                basis=row["basis"],
-                before=_from_json(row["before"]),
-                after=_from_json(row["after"]),
-            )
-            for row in rows
-        ]
-
     async def list_revised(
         self, store_id: str, *, after: int, until: int
     ) -> list[tuple[date, str]]:
         """List (day, code) of what revisions changed, in the log's range (after, until]."""
         rows = await self._connection.fetch(_REVISED, store_id, after, until)
         return [(row["day"], row["code"]) for row in rows]
+
+    async def list_changes(
+        self,
+        store_id: str,
+        selection: Selection,
+        *,
+        after: int,
+        until: int,
+        limit: int,
+    ) -> tuple[list[Change], int]:
+        """List what moved a published value, in the log's range (after, until], the last first.
+
+        Args:
+            store_id: Whose.
+            selection: Which value; member None: of whatever member.
+            after: The log up to here is in the version before.
+            until: The log up to here is in the new one.
+            limit: Most changes.
+
+        Returns:
+            The changes, and how many there are in all.
+        """
+        rows = await self._connection.fetch(
+            _CHANGES,
+            store_id,
+            after,
+            until,
+            selection.code,
+            selection.grain,
+            selection.starts_on.isoformat(),
+            selection.ends_on.isoformat(),
+            None if selection.grain == STORE_GRAIN else selection.member,
+            limit,
+        )
+        changes = [
+            Change(
+                kind=Kind(row["kind"]),
+                key=row["key"],
+                basis=row["basis"],
+                before=None if row["before"] is None else _decode_side(row["before"]),
+                after=None if row["after"] is None else _decode_side(row["after"]),
+            )
+            for row in rows
+        ]
+        return changes, rows[0]["total"] if rows else 0
 
     async def list_explained(
         self,
@@ -323,7 +404,7 @@ def _selected(selection: Selection) -> tuple[str, list[object]]:
     """The FROM and WHERE of a selection, with its arguments after the store."""
     arguments: list[object] = [selection.code, selection.starts_on, selection.ends_on]
     column = MEMBER_COLUMNS.get(selection.grain)
-    if column is None:
+    if column is None or selection.member is None:
         return _ENTRIES, arguments
     return f"{_ENTRIES} AND {column} = $5", [*arguments, selection.member]
 
@@ -377,15 +458,11 @@ def _row(store_id: str, fact: Fact, judged_seq: int) -> tuple[object, ...]:
 
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
-_decode = msgspec.json.Decoder(Fact).decode
+_decode_side = msgspec.json.Decoder(Side).decode
 
 
 def _json(fact: Fact | None) -> str | None:
     return None if fact is None else _encode(fact).decode()
-
-
-def _from_json(text: str | None) -> Fact | None:
-    return None if text is None else _decode(text)
 
 
 def keys_of(facts: Iterable[Fact]) -> dict[type_fact_key, Fact]:

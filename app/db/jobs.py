@@ -5,15 +5,14 @@ processes one runs it; the claim is a lease, so that the work of a process that 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Any
 
 import asyncpg
 import orjson
 
 from app.db.engine import Connection
+from app.domain.jobs import JobRun, Night, RunState
 
 _COLUMNS = """
     store_id, job, run_date, state, claimed_by, started_at, lease_until, finished_at, as_of_seq,
@@ -66,46 +65,6 @@ _STORES = """
     SELECT store_id, time_zone FROM store
      WHERE $1::text[] IS NULL OR store_id = ANY($1) ORDER BY store_id
 """
-
-
-class RunState(StrEnum):
-    """What became of a run."""
-
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class JobRun:
-    """The run of a job for one store and local date; the last one where it was run again.
-
-    Attributes:
-        claimed_by: Unique per claim, so that a process that lost its lease changes nothing.
-        as_of_seq: What the run covers: all events of the store up to this one.
-        detail: Figures of the run, by name.
-    """
-
-    store_id: str
-    job: str
-    run_date: date
-    state: RunState
-    claimed_by: str
-    started_at: datetime
-    lease_until: datetime
-    finished_at: datetime | None
-    as_of_seq: int | None
-    error: str | None
-    detail: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Night:
-    """The last night of a time zone: when it was due, and the local date that it is for."""
-
-    time_zone: str
-    due_at: datetime
-    run_date: date
 
 
 class JobRepository:

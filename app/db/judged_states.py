@@ -86,6 +86,42 @@ class JudgedStates:
         )
         return [row["key"] for row in rows]
 
+    async def list_companions(
+        self, store_id: str, subjects: Collection[tuple[Kind, str]]
+    ) -> dict[tuple[Kind, str], set[tuple[Kind, str]]]:
+        """List what the verdict on each subject hangs on besides itself."""
+        keys: type_subjects = {kind: set() for kind in JUDGED_KINDS}
+        for kind, key in subjects:
+            keys[kind].add(key)
+        found: dict[tuple[Kind, str], set[tuple[Kind, str]]] = defaultdict(set)
+        orders = await self.get_orders(store_id, keys[Kind.REPAIR_ORDER])
+        for ro_number, follow_ups in (await self.get_follow_ups_of(store_id, orders)).items():
+            found[Kind.REPAIR_ORDER, ro_number].update(
+                (Kind.FOLLOW_UP, follow_up.follow_up_id) for follow_up in follow_ups
+            )
+        for ro_number, order in orders.items():
+            found[Kind.REPAIR_ORDER, ro_number].update(
+                (Kind.REPAIR_ORDER, named) for named in _came_back_as([order])
+            )
+        joined = {
+            **{
+                (Kind.FOLLOW_UP, key): state.ro_number
+                for key, state in (
+                    await self.get_follow_ups(store_id, keys[Kind.FOLLOW_UP])
+                ).items()
+            },
+            **{
+                (Kind.COMPLAINT, key): state.ro_number
+                for key, state in (
+                    await self.get_complaints(store_id, keys[Kind.COMPLAINT])
+                ).items()
+            },
+        }
+        for subject, joined_to in joined.items():
+            if joined_to is not None:
+                found[subject].add((Kind.REPAIR_ORDER, joined_to))
+        return found
+
     async def get_orders(self, store_id: str, keys: Collection[str]) -> dict[str, RepairOrder]:
         """Get the repair orders that there are, by number."""
         return await self._get(RepairOrder, Kind.REPAIR_ORDER, store_id, keys)
@@ -117,14 +153,11 @@ class JudgedStates:
         self, store_id: str, orders: Collection[RepairOrder]
     ) -> dict[str, Decimal]:
         """Get the odometers at the opening of the orders that these ones came back as (F4)."""
-        named = [
-            *(report.comeback_ro for order in orders for report in order.comeback_reports),
-            *(verdict.comeback_ro for order in orders for verdict in order.comeback_assessments),
-        ]
-        came_back_as = {ro_number for ro_number in named if ro_number is not None}
         return {
             ro_number: order.odometer_km
-            for ro_number, order in (await self.get_orders(store_id, came_back_as)).items()
+            for ro_number, order in (
+                await self.get_orders(store_id, _came_back_as(orders))
+            ).items()
             if order.odometer_km is not None
         }
 
@@ -162,3 +195,12 @@ class JudgedStates:
             list(keys),
         )
         return {row["key"]: decode(state, row["state"]) for row in rows}
+
+
+def _came_back_as(orders: Collection[RepairOrder]) -> set[str]:
+    """The orders that these ones came back as, by what was reported and assessed."""
+    named = [
+        *(report.comeback_ro for order in orders for report in order.comeback_reports),
+        *(verdict.comeback_ro for order in orders for verdict in order.comeback_assessments),
+    ]
+    return {ro_number for ro_number in named if ro_number is not None}

@@ -39,7 +39,8 @@ _ADD_CURSOR = """
 """
 _ADVANCE = """
     UPDATE metrics_cursor
-       SET seq = $3, time_zone = $4, closed_seq = CASE WHEN $5 THEN $3 - 1 ELSE closed_seq END
+       SET seq = $3, time_zone = $4,
+           closed_seq = CASE WHEN $5 THEN $3::bigint - 1 ELSE closed_seq END
      WHERE store_id = $1 AND seq = $2
 """
 _CLOSE = "UPDATE metrics_cursor SET closed_until = $2, closed_seq = seq WHERE store_id = $1"

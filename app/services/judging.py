@@ -1,12 +1,21 @@
 """Judging in bulk: loads states with their companions and hands them to the rules."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from app.db.judged_states import JudgedStates
+from app.domain.complaint import Complaint
 from app.domain.events.envelope import Kind
+from app.domain.follow_up import FollowUp
+from app.domain.kpis.explain import (
+    explain_complaint,
+    explain_follow_up,
+    explain_repair_order,
+    explain_timecard,
+)
 from app.domain.kpis.facts import Fact
 from app.domain.kpis.judge import (
     judge_complaint,
@@ -14,7 +23,9 @@ from app.domain.kpis.judge import (
     judge_repair_order,
     judge_timecard,
 )
+from app.domain.kpis.verdict import Verdict
 from app.domain.policies import Policies
+from app.domain.repair_order import RepairOrder
 
 YIELD_EVERY: Final = 50
 """Subjects judged before others get a turn of the event loop."""
@@ -50,10 +61,52 @@ class Judge:
             case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF:
                 raise ValueError(f"no KPI is judged from a {kind}")
 
+    async def explain(self, code: str, kind: Kind, keys: Collection[str]) -> dict[str, Verdict]:
+        """Say for each subject of a kind why it counts in a KPI, as far as it has a state.
+
+        Raises:
+            ValueError: No KPI is judged from subjects of this kind.
+        """
+        match kind:
+            case Kind.REPAIR_ORDER:
+                orders, follow_ups, odometers = await self._visits(keys)
+                return {
+                    ro_number: explain_repair_order(
+                        code,
+                        order,
+                        follow_ups=follow_ups.get(ro_number, []),
+                        comeback_odometers=odometers,
+                        policies=self._policies,
+                        zone=self._zone,
+                    )
+                    for ro_number, order in orders.items()
+                }
+            case Kind.FOLLOW_UP:
+                calls = await self._states.get_follow_ups(self._store_id, keys)
+                orders = await self._orders_of(calls.values())
+                return {
+                    key: explain_follow_up(
+                        code, call, orders.get(call.ro_number or ""), zone=self._zone
+                    )
+                    for key, call in calls.items()
+                }
+            case Kind.COMPLAINT:
+                complaints = await self._states.get_complaints(self._store_id, keys)
+                orders = await self._orders_of(complaints.values())
+                return {
+                    key: explain_complaint(
+                        code, complaint, orders.get(complaint.ro_number or ""), zone=self._zone
+                    )
+                    for key, complaint in complaints.items()
+                }
+            case Kind.TIMECARD:
+                cards = await self._states.get_timecards(self._store_id, keys)
+                return {key: explain_timecard(code, card) for key, card in cards.items()}
+            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF:
+                raise ValueError(f"no KPI is judged from a {kind}")
+
     async def _repair_orders(self, keys: Collection[str]) -> list[Fact]:
-        orders = await self._states.get_orders(self._store_id, keys)
-        follow_ups = await self._states.get_follow_ups_of(self._store_id, orders.keys())
-        odometers = await self._states.get_comeback_odometers(self._store_id, orders.values())
+        orders, follow_ups, odometers = await self._visits(keys)
         facts: list[Fact] = []
         for position, (ro_number, order) in enumerate(orders.items(), start=1):
             facts += judge_repair_order(
@@ -68,9 +121,7 @@ class Judge:
 
     async def _follow_ups(self, keys: Collection[str]) -> list[Fact]:
         follow_ups = await self._states.get_follow_ups(self._store_id, keys)
-        orders = await self._states.get_orders(
-            self._store_id, {found.ro_number for found in follow_ups.values() if found.ro_number}
-        )
+        orders = await self._orders_of(follow_ups.values())
         facts: list[Fact] = []
         for position, follow_up in enumerate(follow_ups.values(), start=1):
             order = orders.get(follow_up.ro_number or "")
@@ -80,15 +131,30 @@ class Judge:
 
     async def _complaints(self, keys: Collection[str]) -> list[Fact]:
         complaints = await self._states.get_complaints(self._store_id, keys)
-        orders = await self._states.get_orders(
-            self._store_id, {found.ro_number for found in complaints.values() if found.ro_number}
-        )
+        orders = await self._orders_of(complaints.values())
         facts: list[Fact] = []
         for position, complaint in enumerate(complaints.values(), start=1):
             order = orders.get(complaint.ro_number or "")
             facts += judge_complaint(complaint, order, zone=self._zone)
             await _yield_at(position)
         return facts
+
+    async def _visits(
+        self, keys: Collection[str]
+    ) -> tuple[dict[str, RepairOrder], Mapping[str, list[FollowUp]], dict[str, Decimal]]:
+        """Orders, the follow-ups of each, and the odometers of what came back as (F4)."""
+        orders = await self._states.get_orders(self._store_id, keys)
+        return (
+            orders,
+            await self._states.get_follow_ups_of(self._store_id, orders.keys()),
+            await self._states.get_comeback_odometers(self._store_id, orders.values()),
+        )
+
+    async def _orders_of(self, joined: Iterable[FollowUp | Complaint]) -> dict[str, RepairOrder]:
+        """The orders that follow-ups or complaints are joined to."""
+        return await self._states.get_orders(
+            self._store_id, {found.ro_number for found in joined if found.ro_number}
+        )
 
 
 async def _yield_at(position: int) -> None:

@@ -163,6 +163,9 @@ class _Reader:
             return
         first, last = min(periods), max(periods)
         earlier = {found.start: year_before(found).start for found in periods}
+        later: dict[date, list[date]] = defaultdict(list)
+        for start, found in earlier.items():
+            later[found].append(start)
         before = {
             (row.code, row.period_start, row.grain, row.member): row.numerator
             for row in await self._sums(
@@ -171,18 +174,18 @@ class _Reader:
             )
             if not row.reason
         }
-        stores = {
-            (code, found.start, STORE_GRAIN, "")
-            for code in growing
-            for found in periods
-            if STORE_GRAIN in self.grains
-        }
         now = {
             (row.code, row.period_start, row.grain, row.member): row.numerator
             for row in await self._sums(growing, Period(first.start, last.end))
             if not row.reason
         }
-        for code, start, grain, member in stores | now.keys():
+        lost = {  # with a sum last year and none now: all of it is gone
+            (code, start, grain, member)
+            for (code, found, grain, member), total in before.items()
+            if total
+            for start in later.get(found, ())
+        }
+        for code, start, grain, member in lost | now.keys():
             figures = parts[growing[code].code, start, grain, member]
             figures.counted = True
             figures.first = now.get((code, start, grain, member))

@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from app.db.engine import Pool
-from app.db.jobs import JobRepository, JobRun, Night, RunState
+from app.db.jobs import JobRepository
 from app.domain.errors import NotFoundError
+from app.domain.jobs import JobRun, Night, RunState
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.periods import local_day
 from app.services.metrics import MetricsService

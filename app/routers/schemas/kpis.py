@@ -1,88 +1,278 @@
-"""Bodies and parameters of the KPI routes. Numbers are decimal texts, seqs too."""
+"""Bodies of the KPI routes. Numbers are decimal texts, and so are seqs."""
 
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.events.envelope import Kind
-from app.domain.kpis.kpi import Aggregation, Direction, Grain, Kpi, Unit, Words
+from app.domain.kpis.kpi import Aggregation, Direction, Grain, Kpi, Unit
 from app.domain.kpis.values import decimal_text
-from app.services.kpis import KpiQuery
 
-PERIODS = ("day", "month", "quarter", "year")
-GRAINS = ("store", "advisor", "technician", "team", "work_type", "assignee", "nature")
+PERIODS: Final = ["day", "month", "quarter", "year"]
+GRAINS: Final = list(get_args(Grain))
+
+Seq = Annotated[str, Field(description="Position in the store's log", examples=["20411"])]
 
 
-class PeriodParameters(BaseModel):
-    """Which periods are asked for."""
+class Out(BaseModel):
+    """Base of the answers: what is not described here is not answered."""
 
-    starts_on: Annotated[
-        date,
-        Field(
-            alias="from",
-            description="First local day; widened to whole periods 开始日期（含）",
-            examples=["2026-01-01"],
-        ),
+    model_config = ConfigDict(extra="forbid")
+
+
+class WordsOut(Out):
+    """The same text in both languages."""
+
+    en: str
+    zh: str
+
+
+class KpiOut(Out):
+    """What a KPI says of itself."""
+
+    code: Annotated[str, Field(description="Code 指标代码", examples=["on_time_delivery_rate"])]
+    name: Annotated[WordsOut, Field(description="Name 指标名称")]
+    family: Annotated[WordsOut, Field(description="Family 指标类别")]
+    formula: Annotated[WordsOut, Field(description="Formula in words 计算公式")]
+    contract: Annotated[str, Field(description="What exactly is counted 口径")]
+    aggregation: Annotated[
+        Aggregation, Field(description="How values come from what is counted 汇总方式")
     ]
-    ends_on: Annotated[
-        date,
-        Field(
-            alias="to",
-            description="Local day after the last 结束日期（不含）",
-            examples=["2026-03-01"],
-        ),
+    unit: Annotated[Unit, Field(description="Of the value; money is in the store's currency 单位")]
+    target: Annotated[
+        str | None, Field(description="Of the value; null: none 目标值", examples=["0.96"])
     ]
-    period: Annotated[
-        str,
-        Field(
-            description="Length of each period 周期",
-            json_schema_extra={"enum": list(PERIODS)},
-            examples=["month"],
-        ),
+    direction: Annotated[
+        Direction | None, Field(description="Which way is better; null: neither 方向")
     ]
-    as_of: Annotated[
-        str | None, Field(description="Not supported yet: what was known at a time")
-    ] = None
-    as_of_seq: Annotated[
-        str | None, Field(description="Not supported yet: what was known at a seq")
-    ] = None
+    grains: Annotated[list[Grain], Field(description="What `by` takes 可用维度")]
+    periods: Annotated[list[str], Field(description="What `period` takes 可用周期")]
+    policy_keys: Annotated[list[str], Field(description="The policies that decide 相关规则")]
+    source: Annotated[str, Field(description="Where the definition comes from 出处")]
+
+    @classmethod
+    def of(cls, kpi: Kpi) -> Self:
+        """Show a KPI."""
+        return cls(
+            code=kpi.code,
+            name=WordsOut(en=kpi.name.en, zh=kpi.name.zh),
+            family=WordsOut(en=kpi.family.en, zh=kpi.family.zh),
+            formula=WordsOut(en=kpi.formula.en, zh=kpi.formula.zh),
+            contract=kpi.contract,
+            aggregation=kpi.aggregation,
+            unit=kpi.unit,
+            target=None if kpi.target is None else decimal_text(kpi.target),
+            direction=kpi.direction,
+            grains=list(kpi.grains),
+            periods=PERIODS,
+            policy_keys=list(kpi.policy_keys),
+            source=kpi.source,
+        )
 
 
-class OverviewParameters(PeriodParameters):
-    """What the overview takes."""
+class PartsOut(Out):
+    """A value and its parts."""
 
-    def query(self) -> KpiQuery:
-        """As the service takes it."""
-        return KpiQuery(self.starts_on, self.ends_on, self.period, as_of=self._as_of)
+    numerator: Annotated[
+        str | None, Field(description="Exact; null for medians and growth 分子", examples=["118"])
+    ]
+    denominator: Annotated[
+        str | None,
+        Field(description="Exact; null for counts, sums, medians 分母", examples=["124"]),
+    ]
+    value: Annotated[
+        str | None,
+        Field(description="Rounded half up; null: no data, never 0 指标值", examples=["0.951613"]),
+    ]
 
-    @property
-    def _as_of(self) -> str | None:
-        return self.as_of or self.as_of_seq
 
+class PeriodValueOut(PartsOut):
+    """A value of one period and member."""
 
-class ValueParameters(PeriodParameters):
-    """Which values are asked for."""
-
-    by: Annotated[
-        str,
-        Field(
-            description="By whom; each KPI lists its grains 维度",
-            json_schema_extra={"enum": list(GRAINS)},
-        ),
-    ] = "store"
+    period_start: Annotated[date, Field(description="First day 周期开始")]
+    period_end: Annotated[date, Field(description="Day after the last 周期结束（不含）")]
     member: Annotated[
         str | None,
-        Field(description="Only this one; empty: what has none (null) 成员", examples=["A07"]),
-    ] = None
+        Field(description="Null: the store, or what has no member 成员", examples=["A07"]),
+    ]
+    not_counted: Annotated[
+        dict[str, int],
+        Field(
+            description="Settled or due, but in neither part, by reason 未计入",
+            examples=[{"no-promise": 3}],
+        ),
+    ]
 
-    def query(self) -> KpiQuery:
-        """As the service takes it."""
-        return KpiQuery(
-            self.starts_on,
-            self.ends_on,
-            self.period,
-            self.by,
-            self.member,
-            as_of=self.as_of or self.as_of_seq,
-        )
+
+class KpiValuesOut(Out):
+    """Values of a KPI, as known at `as_of_seq`."""
+
+    code: str
+    store_id: str
+    period: str
+    by: str
+    as_of_seq: Seq
+    values: list[PeriodValueOut]
+
+
+class OverviewValueOut(PeriodValueOut):
+    """A value against its target."""
+
+    met: Annotated[bool | None, Field(description="Null: no target, or no value 是否达标")]
+
+
+class OverviewItemOut(Out):
+    """A KPI of the overview."""
+
+    code: str
+    name: WordsOut
+    unit: Unit
+    target: str | None
+    direction: Direction | None
+    values: list[OverviewValueOut]
+
+
+class OverviewOut(Out):
+    """Every KPI of a store against its target."""
+
+    store_id: str
+    period: str
+    as_of_seq: Seq
+    items: list[OverviewItemOut]
+    next_cursor: Annotated[None, Field(description="Always null: all KPIs in one answer")]
+
+
+class DecidingEventOut(Out):
+    """An event of the log, named as in its envelope; nothing in it is personal."""
+
+    seq: Seq
+    source: str
+    id: str
+    type: str
+    subject: str
+    time: Annotated[datetime, Field(description="When it happened in the shop 发生时间")]
+    recordedtime: Annotated[datetime, Field(description="When it was recorded here 记录时间")]
+    data: dict[str, Any]
+
+
+class ExplainedItemOut(Out):
+    """A subject in a part of a value, and why it is there."""
+
+    kind: Annotated[Kind, Field(description="What the subject is 对象类型")]
+    subject: Annotated[
+        str, Field(description="RO number, id, or staff/date 对象", examples=["RO20260105-0042"])
+    ]
+    day: Annotated[date, Field(description="The day that it counts for 归属日")]
+    advisor: str | None
+    technician: str | None
+    team: str | None
+    work_type: str | None
+    assignee: str | None
+    nature: str | None
+    numerator: Annotated[str | None, Field(description="What it gives to the part 分子")]
+    denominator: Annotated[str | None, Field(description="What it gives to the part 分母")]
+    reason: Annotated[str, Field(description="Stable code 原因代码", examples=["late"])]
+    late_seconds: Annotated[
+        int,
+        Field(
+            description="The list is ordered by it, descending: lateness; of medians the sample; "
+            "0 where there is neither"
+        ),
+    ]
+    verdict: Annotated[str | None, Field(description="Verdict 判定", examples=["late"])]
+    reasons: Annotated[list[str], Field(description="The deciding one first, then flags")]
+    explanation: Annotated[WordsOut | None, Field(description="In words 判定说明")]
+    events: Annotated[list[DecidingEventOut], Field(description="What decided it 依据事件")]
+
+
+class ReasonTotalOut(Out):
+    """How many subjects of a reason are in each part."""
+
+    reason: str
+    words: WordsOut | None
+    numerator: int
+    denominator: int
+    not_counted: int
+
+
+class ExplanationOut(Out):
+    """What is behind a value."""
+
+    code: str
+    store_id: str
+    period: str
+    period_start: date
+    period_end: date
+    by: str
+    member: str | None
+    part: Literal["numerator", "denominator", "not_counted"]
+    as_of_seq: Seq
+    totals: Annotated[list[ReasonTotalOut], Field(description="Of all parts, by reason 汇总")]
+    items: list[ExplainedItemOut]
+    next_cursor: str | None
+
+
+class ChangeSideOut(Out):
+    """What a subject gave to the KPI."""
+
+    day: date
+    member: str | None
+    numerator: str | None
+    denominator: str | None
+    reason: str
+    words: WordsOut | None
+
+
+class SubjectChangeOut(Out):
+    """A subject that moved a published value."""
+
+    kind: Kind
+    subject: str
+    before: Annotated[ChangeSideOut | None, Field(description="Null: it gave nothing 变更前")]
+    after: Annotated[ChangeSideOut | None, Field(description="Null: it gives nothing 变更后")]
+    events: Annotated[
+        list[DecidingEventOut], Field(description="Between the two versions 期间的事件")
+    ]
+
+
+class PublishedVersionOut(PartsOut):
+    """A value as a night published it."""
+
+    version: Annotated[int, Field(description="1: the first night after the period 版本")]
+    as_of_seq: Seq
+    published_at: datetime
+
+
+class RestatementOut(PublishedVersionOut):
+    """A later version, and what moved it."""
+
+    changes: Annotated[list[SubjectChangeOut], Field(description="The last 50 at most")]
+    changes_total: int
+
+
+class PublishedValueOut(Out):
+    """What became of a value."""
+
+    period_start: date
+    period_end: date
+    member: str | None
+    published: Annotated[
+        PublishedVersionOut | None,
+        Field(description="As published first; null: there was nothing, or not yet 首次发布值"),
+    ]
+    restatements: Annotated[list[RestatementOut], Field(description="In order 更正记录")]
+    current: Annotated[
+        PeriodValueOut | None, Field(description="As known now; null: nothing is left 当前值")
+    ]
+
+
+class PublishedValuesOut(Out):
+    """What became of the values of a KPI."""
+
+    code: str
+    store_id: str
+    period: str
+    by: str
+    as_of_seq: Seq
+    values: list[PublishedValueOut]
