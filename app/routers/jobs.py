@@ -28,7 +28,8 @@ async def run_night(
 ) -> Listing[NightlyRunOut]:
     """Take in what came, publish what has ended, restate what has changed.
 
-    Answers when it is done. A run that is under way is waited for first. Harmless to repeat: what is published stays.
+    Answers when it is done. A run that is under way is waited for first. Harmless to repeat:
+    what is published stays.
     """
     store_id = None if body is None else body.store_id
     if store_id is not None:
