@@ -47,6 +47,7 @@ class Scheduler:
         # that a tick is still running when the next is due is no news
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._running: set[asyncio.Task[Any]] = set()
+        self._without_database: set[str] = set()
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -81,13 +82,25 @@ class Scheduler:
         self._running.add(task)
         try:
             await tick.call()
+            self._note_database(tick)
         except asyncio.CancelledError:
             # by `stop`; the scheduler would log it as an error
             log.info("tick cancelled", tick=tick.name)
         except Exception as error:
             if is_database_away(error):
-                log.warning("tick without database", tick=tick.name, error=str(error))
+                self._note_no_database(tick, error)
             else:
                 log.exception("tick failed", tick=tick.name)
         finally:
             self._running.discard(task)
+
+    def _note_no_database(self, tick: Tick, error: Exception) -> None:
+        """Say it once, not every second for as long as it lasts."""
+        if tick.name not in self._without_database:
+            self._without_database.add(tick.name)
+            log.warning("tick without database", tick=tick.name, error=str(error))
+
+    def _note_database(self, tick: Tick) -> None:
+        if tick.name in self._without_database:
+            self._without_database.discard(tick.name)
+            log.info("tick has its database again", tick=tick.name)

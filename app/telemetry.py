@@ -88,6 +88,8 @@ def configure_logging(level: str, log_format: Literal["auto", "json", "console"]
     root.setLevel(number)
     for name in _CHATTY_LOGGERS:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    # it tells with a traceback, every few seconds, what those who need a connection tell already
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -171,7 +173,7 @@ def _add_logger_name(_logger: WrappedLogger, _method: str, event: EventDict) -> 
 
 
 def _drop_colors(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """uvicorn hands over each message a second time, for terminals."""
+    """Uvicorn hands over each message a second time, for terminals."""
     event.pop("color_message", None)
     return event
 

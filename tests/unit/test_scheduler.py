@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from asyncpg import CannotConnectNowError
 from structlog.testing import capture_logs
 
 from app import scheduler
@@ -33,25 +34,27 @@ async def test_a_tick_comes_at_once_and_again_though_it_failed() -> None:
     assert failed[0]["tick"] == "broken"
 
 
-async def test_a_missing_database_is_a_line_not_a_traceback() -> None:
-    done = asyncio.Event()
+async def test_a_missing_database_is_told_once_and_so_is_its_return() -> None:
+    calls = 0
+    back = asyncio.Event()
 
-    async def fail() -> None:
-        done.set()
+    async def ask() -> None:
+        nonlocal calls
+        calls += 1
         await asyncio.sleep(0)
-        raise scheduler_error()
-
-    def scheduler_error() -> Exception:
-        from asyncpg import CannotConnectNowError  # noqa: PLC0415
-
-        return CannotConnectNowError("starting up")
+        if calls <= 2:
+            raise CannotConnectNowError("starting up")
+        back.set()
 
     with capture_logs() as logs:
-        running = Scheduler([Tick("hungry", 60, fail)])
+        running = Scheduler([Tick("hungry", 0.05, ask)])
         running.start()
-        await until(done)
+        await until(back)
         await running.stop()
-    assert [entry["log_level"] for entry in logs] == ["warning"]
+    assert [(entry["log_level"], entry["event"]) for entry in logs] == [
+        ("warning", "tick without database"),
+        ("info", "tick has its database again"),
+    ]
 
 
 async def test_a_slow_tick_is_not_overlapped_and_holds_up_no_other() -> None:
