@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check fmt bench lock clean
+.PHONY: help setup demo serve test check format lint types imports migrations fmt bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -29,11 +29,21 @@ serve: $(STAMP) ## serve on the embedded database
 test: $(STAMP) ## the tests, on an embedded PostgreSQL of their own (options: ARGS="-k name")
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## format, lint, types, import contracts, migrations
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+check: format lint types imports migrations ## all that can be told without the tests (each part is a target too)
+
+format: $(STAMP)
+	$(BIN)/ruff format --check --quiet .
+
+lint: $(STAMP)
+	$(BIN)/ruff check --quiet .
+
+types: $(STAMP)
 	$(BIN)/mypy
+
+imports: $(STAMP)
 	$(BIN)/lint-imports
+
+migrations: $(STAMP)
 	$(BIN)/python -m pytest -q -k tables_and_migrations_agree tests/integration/test_migrations.py
 
 fmt: $(STAMP) ## format, and mend what lint can mend
