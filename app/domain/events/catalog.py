@@ -10,7 +10,7 @@ from app.domain.events import complaint, customer_file, follow_up, repair_order,
 from app.domain.events.envelope import Kind
 from app.domain.events.form import Form
 from app.domain.events.payload import Payload
-from app.domain.events.upcasters import UPCASTERS, Upcasters
+from app.domain.events.upcasters import UPCASTERS, Upcasters, upcast
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -118,6 +118,11 @@ class EventType:
     def forms(self) -> tuple[Form, ...]:
         """One form per version."""
         return tuple(Form(model) for model in self.models)
+
+    def lift(self, data: dict[str, Any], version: int) -> Payload:
+        """Return data of an older version as a payload of the current one."""
+        data = upcast(self.name, data, version=version, to=self.version, upcasters=self.upcasters)
+        return self.forms[-1].read(data)
 
     @cached_property
     def subject(self) -> SubjectForm:

@@ -50,10 +50,10 @@ class NewEvent(msgspec.Struct):
         source: With `id` the identity, per store.
         id: See `source`.
         type: A type of the catalogue.
-        kind: What the subject is; None for `event.retracted` until the appender has looked up
-            the target.
-        key: State key: the subject; of a timecard `<staff number>/<work date>` (J16); "" for
-            `event.retracted`, like `kind`.
+        kind: What the subject is. Means nothing while `key` is "".
+        key: State key: the subject; of a timecard `<staff number>/<work date>` (J16). "" of
+            `event.retracted` until the appender has looked up the target, whose kind and key it
+            then takes.
         subject: As sent, a UUID in its lower-case form.
         occurred_at: When it happened in the shop; aware, UTC.
         schema_version: The version of the type that `data` is written in.
@@ -73,7 +73,7 @@ class NewEvent(msgspec.Struct):
     source: str
     id: str
     type: str
-    kind: Kind | None
+    kind: Kind
     key: str
     subject: str
     occurred_at: datetime

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -35,18 +36,22 @@ _CODES: Final[Mapping[str, tuple[str, str]]] = {
 """Pydantic's errors -> code and words of the fault; what the readers raise is a code already."""
 
 
+_MAX_DEPTH: Final = 250
+"""More levels than the writer of JSON can take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much of one event is taken.
 
     Attributes:
-        max_clock_skew_seconds: How far ahead of now the `time` of an event may be.
+        max_clock_skew: How far ahead of now the `time` of an event may be.
         max_depth: Levels of objects and lists inside an unknown field, at most 200.
         max_text: Characters of a text in an unknown field.
         max_aside: Bytes of everything that is kept beside the log.
     """
 
-    max_clock_skew_seconds: int = 600
+    max_clock_skew: timedelta = timedelta(minutes=10)
     max_depth: int = 32
     max_text: int = MAX_TEXT
     max_aside: int = 262_144
@@ -69,6 +74,13 @@ class Content(msgspec.Struct, frozen=True):
     canonical: bytes
     warnings: tuple[Fault, ...]
 
+    def nul_characters(self) -> list[Fault]:
+        """Name the texts with a NUL character: models let it pass, PostgreSQL does not."""
+        if b"\\u0000" not in self.canonical:
+            return []
+        both = orjson.loads(self.canonical)
+        return [*check_unknown(both, "/data", depth=_MAX_DEPTH, length=len(self.canonical))]
+
 
 class Form:
     """The form of one version of a type's data, made from its model."""
@@ -76,10 +88,9 @@ class Form:
     def __init__(self, model: type[Payload]) -> None:
         self.model = model
         self.shape = Shape.of(model)
-        self.read: Callable[[Any], Payload] = model.__pydantic_validator__.validate_python
-        self.read_json: Callable[[str | bytes], Payload] = (
-            model.__pydantic_validator__.validate_json
-        )
+        validator = model.__pydantic_validator__
+        self.read: Callable[[Any], Payload] = validator.validate_python
+        self.read_json: Callable[[str | bytes], Payload] = validator.validate_json
         self._write = model.__pydantic_serializer__.to_json
         self._dump = model.__pydantic_serializer__.to_python
 
@@ -106,10 +117,17 @@ class Form:
             faults := [*self._beyond_the_model(sent, unknown, limits)]
         ):
             return faults
-        content = self.content(payload, aside, exact=not unknown, warnings=warnings)
-        return [*_too_much(sent, content, limits)] or content
+        content = self._content(payload, aside, exact=not unknown, warnings=warnings)
+        if content.aside is not None and len(content.aside) > limits.max_aside:
+            detail = f"Personal and unknown fields have more than {limits.max_aside} bytes."
+            return [Fault("/data", "too-large", detail)]
+        return content.nul_characters() or content
 
-    def content(
+    def made(self, payload: Payload) -> Content:
+        """Return the content of a payload that was made here, not read."""
+        return self._content(payload, self.shape.of_payload(payload))
+
+    def _content(
         self,
         payload: Payload,
         aside: dict[str, Any],
@@ -125,11 +143,11 @@ class Form:
             exact: Whether all of that is text, so that equal values are written alike already.
             warnings: Handed through.
         """
-        keeps_null = self.shape.keeps_null
         data = self.write(payload)
         both = orjson.loads(data)
         if aside:
-            both = join(both, aside if exact else canonical(aside, keeps_null=keeps_null))
+            alike = aside if exact else canonical(aside, keeps_null=self.shape.keeps_null)
+            both = join(both, alike)
         return Content(
             payload,
             data,
@@ -173,15 +191,3 @@ def _faults(error: ValidationError) -> Iterator[Fault]:
             continue
         code, words = _CODES.get(found["type"], (found["type"], found["msg"]))
         yield Fault(pointer, code, f"The field {words.format_map(found.get('ctx', {}))}.")
-
-
-def _too_much(sent: dict[str, Any], content: Content, limits: Limits) -> Iterator[Fault]:
-    """Yield what only shows once the data is written."""
-    if b"\\u0000" in content.canonical:  # or an innocent backslash before u0000
-        yield from check_unknown(sent, "/data", depth=250, length=len(content.canonical))
-    if content.aside is not None and len(content.aside) > limits.max_aside:
-        yield Fault(
-            "/data",
-            "too-large",
-            f"Personal and unknown fields have more than {limits.max_aside} bytes.",
-        )

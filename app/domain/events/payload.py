@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import (
@@ -29,8 +29,8 @@ MAX_TEXT: Final = 10_000
 MAX_NUMBER: Final = 10**12
 """Every number is below it, and above its negative."""
 
-MAX_DECIMALS: Final = 40
-"""Decimal places of the finest number: what a sum of binary fractions leaves over still fits."""
+MAX_DIGITS: Final = 64
+"""Characters of the longest number, without an exponent."""
 
 MAX_ITEMS: Final = 1000
 """Elements of the longest list."""
@@ -99,14 +99,11 @@ class _Reads:
 
 # Numbers
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_NUMBER_LENGTH: Final = 64
-_EXACT = Context(prec=200)
-_FINE: Final = Decimal("1e-6")
-
-
-def _not_a_number() -> PydanticCustomError:
-    return PydanticCustomError("not-a-number", "must be a number, or a number as text")
+_NUMBER: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_SMALL: Final = len(str(MAX_NUMBER)) - 1
+"""Characters that no number out of range fits into."""
+_END: Final = Decimal(MAX_NUMBER)
+_ZERO: Final = Decimal(0)
 
 
 def read_number(value: object) -> Decimal:
@@ -115,30 +112,44 @@ def read_number(value: object) -> Decimal:
     A JSON number is taken by its shortest decimal form, a text as written.
     """
     if isinstance(value, str):
-        if len(value) > _NUMBER_LENGTH or not _NUMBER.fullmatch(value):
-            raise _not_a_number()
-        number = Decimal(value)
-    elif isinstance(value, float):
-        number = Decimal(repr(value))
-    elif isinstance(value, int | Decimal) and not isinstance(value, bool):
-        number = Decimal(value)
+        text = value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= MAX_NUMBER:
+            raise _out_of_range()
+        return Decimal(value)
+    elif isinstance(value, float | Decimal):
+        text = str(value)
     else:
         raise _not_a_number()
-    if not (number.is_finite() and -MAX_NUMBER < number < MAX_NUMBER):
-        raise PydanticCustomError("out-of-range", "must be between -10^12 and 10^12")
-    whole = int(number)
-    if whole == number:
-        return Decimal(whole)
-    number = _EXACT.normalize(number)
-    if abs(number) < _FINE and -number.as_tuple().exponent > MAX_DECIMALS:  # type: ignore[operator]  # finite
-        raise PydanticCustomError("out-of-range", "must have at most 40 decimal places")
-    return number
+    spelled = _NUMBER.fullmatch(text) if len(text) <= MAX_DIGITS else None
+    if spelled is None:
+        raise _not_a_number()
+    if spelled.lastindex:  # an exponent: the same with all its zeros
+        text = plain(Decimal(text))
+        if len(text) > MAX_DIGITS:
+            raise _out_of_range()
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    number = Decimal(text)
+    if len(text) > _SMALL and abs(number) >= _END:
+        raise _out_of_range()
+    return number or _ZERO
+
+
+def _not_a_number() -> PydanticCustomError:
+    return PydanticCustomError("not-a-number", "must be a finite number, or one as text")
+
+
+def _out_of_range() -> PydanticCustomError:
+    return PydanticCustomError(
+        "out-of-range", "must be between -10^12 and 10^12, with few decimals"
+    )
 
 
 def read_quantity(value: object) -> Decimal:
     """Return a number that is not negative."""
     number = read_number(value)
-    if number < 0:
+    if number.is_signed():
         raise PydanticCustomError("negative", "must not be negative")
     return number
 

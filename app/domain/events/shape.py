@@ -101,29 +101,37 @@ class Shape:
             return self.split(value, pointer, unknown)
         if not isinstance(value, list):
             return None
-        parts = [
-            self.split(element, f"{pointer}/{index}", unknown) or None
-            if isinstance(element, dict)
-            else None
-            for index, element in enumerate(value)
-        ]
-        while parts and parts[-1] is None:
-            parts.pop()
-        return parts
+        return _trimmed(
+            [
+                self.split(element, f"{pointer}/{index}", unknown) or None
+                if isinstance(element, dict)
+                else None
+                for index, element in enumerate(value)
+            ]
+        )
 
     def of_payload(self, part: Part) -> dict[str, Any]:
         """Return the personal fields of a payload that was made here, nested as on the wire."""
         aside: dict[str, Any] = {}
-        for attribute, field in type(part).model_fields.items():
-            if attribute not in part.model_fields_set:
-                continue
-            name, value = field.alias or attribute, getattr(part, attribute)
-            if name in self.personal:
-                if value is not None or self.keeps_null:
-                    aside[name] = value
-            elif isinstance(value, Part) and (inner := self.parts[name].of_payload(value)):
+        for name in self.personal & part.model_fields_set:
+            value = getattr(part, name)
+            if value is not None or self.keeps_null:
+                aside[name] = value
+        for name, shape in self.parts.items():
+            value = getattr(part, name)
+            if isinstance(value, list):
+                inner: Any = _trimmed([shape.of_payload(element) or None for element in value])
+            else:
+                inner = None if value is None else shape.of_payload(value)
+            if inner:
                 aside[name] = inner
         return aside
+
+
+def _trimmed(parts: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+    while parts and parts[-1] is None:
+        parts.pop()
+    return parts
 
 
 def _part_in(annotation: Any) -> type[Part] | None:

@@ -1,0 +1,317 @@
+"""The door of the log: what a caller sent becomes an event, or is rejected with the reason.
+
+The checks and their order are those of fine print A10 and A11, as far as they need nothing but
+the event itself: whether its identity is taken and whether a retraction has a target is for the
+appender to find out.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from pydantic_core import PydanticCustomError
+
+from app.domain.errors import Fault
+from app.domain.events.catalog import CATALOG, Catalog, EventType
+from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejected
+from app.domain.events.form import Content, Form, Limits
+from app.domain.events.payload import Payload, read_instant
+from app.domain.events.retraction import EventRetracted
+from app.domain.events.shape import check_text, check_unknown, join, storable
+from app.domain.events.staff import StaffTimecardRecorded
+
+__all__ = ["Limits", "content_hash", "parse_event", "state_key"]
+
+SPEC_VERSION: Final = "1.0"
+MAX_ID: Final = 128
+MAX_SOURCE: Final = 256
+MAX_TRACE: Final = 256
+"""Characters of `correlationid` and `causationid`."""
+
+_REQUIRED: Final = ("specversion", "id", "source", "type", "store", "subject", "time")
+_USUAL: Final = frozenset({*_REQUIRED, "data", "datacontenttype"})
+_OPTIONAL: Final = frozenset({"correlationid", "causationid", "dataschema", "data_base64"})
+_STORE: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_JSON: Final = "application/json"
+_JSON_TYPE: Final = re.compile(r"application/(?:[^\s;/]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_DATA_SCHEMA: Final = re.compile(r"(?:.*/)?v([1-9][0-9]{0,8})", re.DOTALL)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BLOCK: Final = 64
+"""Bytes of a block of SHA-256."""
+
+_MALFORMED: Final = 0
+"""Stands for the version that a malformed `dataschema` names."""
+
+
+class _RefusedError(Exception):
+    """The event can't be accepted; nothing that comes later in the order is looked at."""
+
+    def __init__(self, reason: Reason, *faults: Fault) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.faults = faults
+
+
+def parse_event(
+    item: object,
+    *,
+    limits: Limits,
+    now: datetime,
+    secret: bytes,
+    known_store: Callable[[str], bool],
+    catalog: Catalog = CATALOG,
+) -> NewEvent | Rejected:
+    """Read one event as it was sent, in structured form.
+
+    Args:
+        item: Any JSON value; it isn't changed.
+        limits: How much is taken.
+        now: When it was received.
+        secret: Of the installation, for the content hash.
+        known_store: Whether there is a store with that code that the caller may write to.
+        catalog: The types that are known.
+
+    Returns:
+        The event, whose `key` is "" if it is an `event.retracted`. Or why it can't be accepted:
+        the first reason that applies, with all that is wrong in that respect.
+    """
+    if not isinstance(item, dict):
+        fault = Fault("", "not-an-object", "An event must be a JSON object.")
+        return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
+    try:
+        event_type, version = _type_of(item, catalog)
+        store_id = _store_of(item, known_store)
+        subject, occurred_at = _attributes(item, event_type, version, limits)
+        _check_time(occurred_at, now + limits.max_clock_skew)
+        content = _content(item, event_type.forms[version - 1], limits)
+    except _RefusedError as refused:
+        return _rejected(item, refused.reason, refused.faults)
+    payload = content.payload
+    if version != event_type.version:
+        payload = _lifted(event_type, version, content)
+    return NewEvent(
+        store_id,
+        item["source"],
+        item["id"],
+        event_type.name,
+        event_type.kind or Kind.REPAIR_ORDER,
+        state_key(subject, payload),
+        subject,
+        occurred_at,
+        version,
+        item.get("correlationid") or None,
+        item.get("causationid") or None,
+        payload,
+        content.data,
+        content.aside,
+        content_hash(secret, event_type.name, subject, occurred_at, version, content.canonical),
+        content.warnings,
+    )
+
+
+def state_key(subject: str, payload: Payload) -> str:
+    """Return the key of the state that the event changes; "" of a retraction (J16)."""
+    # `isinstance` takes microseconds to say no of a pydantic model
+    if type(payload) is StaffTimecardRecorded:
+        return f"{subject}/{payload.work_date.isoformat()}"
+    return "" if type(payload) is EventRetracted else subject
+
+
+def content_hash(
+    secret: bytes,
+    name: str,
+    subject: str,
+    occurred_at: datetime,
+    version: int,
+    canonical: bytes,
+) -> bytes:
+    """Return what tells the same content from another one, and nothing else about it (A9).
+
+    Args:
+        secret: Of the installation.
+        name: The event's type.
+        subject: In its canonical form.
+        occurred_at: In UTC.
+        version: The schema version that the event was sent in.
+        canonical: All of its data, see `Content`.
+    """
+    since = occurred_at - _EPOCH
+    head = f"{name}\0{subject}\0{since.days} {since.seconds} {since.microseconds}\0{version}\0"
+    return _hmac(secret, head.encode() + canonical)[:16]
+
+
+@lru_cache(maxsize=8)
+def _hmac_start(secret: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """Take the key in, which `hmac.digest` would do again for each event: half of its time."""
+    key = secret if len(secret) <= _BLOCK else hashlib.sha256(secret).digest()
+    key = key.ljust(_BLOCK, b"\0")
+    inner, outer = (bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C))
+    return hashlib.sha256(inner), hashlib.sha256(outer)
+
+
+def _hmac(secret: bytes, message: bytes) -> bytes:
+    """Return the HMAC-SHA256 of RFC 2104."""
+    inner, outer = _hmac_start(secret)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(message)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+def _type_of(item: dict[str, Any], catalog: Catalog) -> tuple[EventType, int]:
+    """Return the type of an event and the version that it was sent in."""
+    for name in _REQUIRED:
+        if not isinstance(item.get(name), str) or not item[name]:
+            raise _RefusedError(Reason.MISSING_ATTRIBUTE, *_missing(item))
+    event_type = catalog.get(item["type"])
+    version = 1 if item.get("dataschema") is None else _version(item["dataschema"])
+    newest = 1 if event_type is None else event_type.version
+    if item["specversion"] != SPEC_VERSION:
+        fault = Fault("/specversion", "unsupported-version", "Only CloudEvents 1.0 is read.")
+        raise _RefusedError(Reason.UNSUPPORTED_VERSION, fault)
+    if version > newest:
+        detail = f"Version {newest} is the newest of this type that is known."
+        fault = Fault("/dataschema", "unsupported-version", detail)
+        raise _RefusedError(Reason.UNSUPPORTED_VERSION, fault)
+    if event_type is None:
+        fault = Fault("/type", "unknown-type", "There is no such event type.")
+        raise _RefusedError(Reason.UNKNOWN_TYPE, fault)
+    return event_type, version
+
+
+def _missing(item: dict[str, Any]) -> Iterator[Fault]:
+    for name in _REQUIRED:
+        value = item.get(name)
+        if not isinstance(value, str) or not value:
+            yield Fault(f"/{name}", "missing", f"The attribute {name} must be a text.")
+
+
+def _version(schema: object) -> int:
+    """Return the version that a `dataschema` ends in."""
+    if isinstance(schema, str) and (match := _DATA_SCHEMA.fullmatch(schema)):
+        return int(match[1])
+    return _MALFORMED
+
+
+def _store_of(item: dict[str, Any], known_store: Callable[[str], bool]) -> str:
+    store_id: str = item["store"]
+    if not known_store(store_id):
+        fault = Fault("/store", "unknown-store", "There is no such store, or not for this key.")
+        raise _RefusedError(Reason.UNKNOWN_STORE, fault)
+    return store_id
+
+
+def _check_time(occurred_at: datetime, latest: datetime) -> None:
+    if occurred_at > latest:
+        fault = Fault("/time", "time-in-future", "The time is in the future.")
+        raise _RefusedError(Reason.TIME_IN_FUTURE, fault)
+
+
+def _attributes(
+    item: dict[str, Any], event_type: EventType, version: int, limits: Limits
+) -> tuple[str, datetime]:
+    """Check all other attributes; return the subject's canonical form and the instant."""
+    faults: list[Fault] = []
+    occurred_at = None
+    try:
+        occurred_at = read_instant(item["time"])
+    except PydanticCustomError as error:
+        faults.append(Fault("/time", error.type, f"The time {error.message()}."))
+    subject = event_type.subject.canonical(item["subject"])
+    if subject is None:
+        faults.append(Fault("/subject", "bad-format", event_type.subject.detail))
+    if (
+        not item.keys() <= _USUAL
+        or item.get("datacontenttype", _JSON) != _JSON
+        or len(item["id"]) > MAX_ID
+        or len(item["source"]) > MAX_SOURCE
+        or not storable(item["id"] + item["source"])
+        or item["source"] == OWN_SOURCE
+        or not event_type.posted
+    ):
+        faults += _odd(item, event_type, version, limits)
+    if faults or subject is None or occurred_at is None:
+        raise _RefusedError(Reason.INVALID_DATA, *faults)
+    return subject, occurred_at
+
+
+def _odd(
+    item: dict[str, Any], event_type: EventType, version: int, limits: Limits
+) -> Iterator[Fault]:
+    """Yield what is wrong with attributes that are seldom wrong, or seldom sent."""
+    yield from check_text(item["id"], "/id", length=MAX_ID)
+    yield from check_text(item["source"], "/source", length=MAX_SOURCE)
+    if item["source"] == OWN_SOURCE or not event_type.posted:
+        pointer = "/type" if not event_type.posted else "/source"
+        yield Fault(pointer, "reserved", "Only the service itself writes such events.")
+    content_type = item.get("datacontenttype")
+    if content_type is not None and not (
+        isinstance(content_type, str) and _JSON_TYPE.fullmatch(content_type)
+    ):
+        yield Fault("/datacontenttype", "not-json", "The data must be JSON.")
+    if item.get("data_base64") is not None:
+        yield Fault("/data_base64", "not-json", "The data must be JSON in `data`.")
+    if version == _MALFORMED:
+        yield Fault("/dataschema", "bad-format", "The dataschema must end in /v and a number.")
+    for name in ("correlationid", "causationid"):
+        value = item.get(name)
+        if isinstance(value, str):
+            yield from check_text(value, f"/{name}", length=MAX_TRACE)
+        elif value is not None:
+            yield Fault(f"/{name}", "not-text", f"The attribute {name} must be a text.")
+    for name in item.keys() - _USUAL - _OPTIONAL:
+        yield from check_unknown(
+            {name: item[name]}, "", depth=limits.max_depth + 1, length=limits.max_text
+        )
+
+
+def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
+    """Check the data."""
+    data = item.get("data")
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        fault = Fault("/data", "not-an-object", "The data must be a JSON object.")
+        raise _RefusedError(Reason.INVALID_DATA, fault)
+    content = form.take(data, limits)
+    if isinstance(content, list):
+        raise _RefusedError(Reason.INVALID_DATA, *content)
+    payload = content.payload
+    if type(payload) is EventRetracted and payload.source == OWN_SOURCE:
+        detail = "What the service wrote itself can't be retracted."
+        raise _RefusedError(Reason.INVALID_DATA, Fault("/data/source", "reserved", detail))
+    return content
+
+
+def _lifted(event_type: EventType, version: int, content: Content) -> Payload:
+    """Return the payload of an older version as one of the current version."""
+    both = orjson.loads(content.data)
+    if content.aside is not None:
+        both = join(both, orjson.loads(content.aside))
+    return event_type.lift(both, version)
+
+
+def _rejected(item: dict[str, Any], reason: Reason, faults: Sequence[Fault]) -> Rejected:
+    """Keep of the event whatever can be stored."""
+    store_id = item.get("store")
+    if not (isinstance(store_id, str) and _STORE.fullmatch(store_id)):
+        store_id = None
+    return Rejected(
+        reason,
+        tuple(faults),
+        store_id,
+        _readable(item.get("source"), MAX_SOURCE),
+        _readable(item.get("id"), MAX_ID),
+        _readable(item.get("type"), MAX_ID),
+        _readable(item.get("subject"), MAX_ID),
+    )
+
+
+def _readable(value: object, length: int) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= length and storable(value):
+        return value
+    return None
