@@ -1,0 +1,222 @@
+"""The operator's commands, as processes of their own where it matters."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.db import migrations
+from app.settings import PREFIX, Settings
+
+SECONDS = 60
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Serve = Callable[..., "Served"]
+
+
+class Served:
+    """A process that serves, and the client of its port."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path, client: httpx.Client) -> None:
+        self.process = process
+        self.log = log
+        self.client = client
+
+    def wait_until_ready(self) -> None:
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                if self.client.get("/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def stop(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return outside | {PREFIX + name.upper(): value for name, value in variables.items()}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a command to its end."""
+
+    def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", "from app.cli import main; main()", *words],
+            env=environment(**variables),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    return command
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start to serve; what is left of it is killed."""
+    left: list[Served] = []
+
+    def start(**variables: str) -> Served:
+        port = free_port()
+        log = tmp_path / f"{port}.log"
+        with log.open("w") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-c", "from app.cli import main; main()", "serve"],
+                env=environment(port=str(port), **variables),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        served = Served(process, log, httpx.Client(base_url=f"http://127.0.0.1:{port}"))
+        left.append(served)
+        return served
+
+    yield start
+    for served in left:
+        served.client.close()
+        if served.process.poll() is None:
+            served.process.kill()
+            served.process.wait(SECONDS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serving_ends_quietly_when_asked_to(
+    serve: Serve, database_url: str, number: signal.Signals
+) -> None:
+    served = serve(database_url=database_url)
+    served.wait_until_ready()
+    assert served.client.get("/healthz").json()["sandbox"] is False
+    assert served.stop(number) == 0
+    log = served.log.read_text()
+    assert "Traceback" not in log
+    assert all(json.loads(line)["level"] in {"info", "warning"} for line in log.splitlines())
+
+
+def test_without_a_database_url_the_embedded_server_is_started_and_stopped(serve: Serve) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="servicelane-test-"))
+    folder.chmod(0o711)  # as root, the server runs as another user
+    try:
+        served = serve(data_dir=str(folder / "data"), sandbox="1")
+        served.wait_until_ready()
+        pid_file = folder / "data" / "postgres" / "data" / "postmaster.pid"
+        assert pid_file.exists()
+        assert served.client.get("/healthz").json()["sandbox"] is True
+        assert "SANDBOX" in served.log.read_text()
+        assert served.stop(signal.SIGTERM) == 0
+        assert not pid_file.exists()
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_no_other_address_is_served_before_there_is_a_key(
+    run: Run, serve: Serve, database_url: str
+) -> None:
+    refused = run("serve", "--host", "0.0.0.0", database_url=database_url)
+    assert refused.returncode == 1
+    for way_out in ("servicelane keys issue", "SERVICELANE_SETUP_TOKEN", "SERVICELANE_HOST"):
+        assert way_out in refused.stderr
+    assert run("keys", "issue", "first", "--all-scopes", database_url=database_url).returncode == 0
+    served = serve(host="0.0.0.0", database_url=database_url)
+    served.wait_until_ready()
+
+
+def test_an_outdated_schema_is_not_served_and_migrated_by_a_command(
+    run: Run, empty_database_url: str
+) -> None:
+    refused = run("serve", database_url=empty_database_url)
+    assert refused.returncode == 1
+    assert "servicelane migrate" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    head = migrations.expected_revision()
+    migrated = run("migrate", database_url=empty_database_url)
+    assert migrated.stdout == f"empty -> {head}\n"
+    again = run("migrate", database_url=empty_database_url)
+    assert (again.returncode, again.stdout) == (0, f"at {head} already\n")
+
+
+def test_a_database_that_is_away_is_told_in_a_sentence(run: Run) -> None:
+    refused = run("serve", database_url=f"postgresql://127.0.0.1:{free_port()}/none")
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr
+    assert "refused" in refused.stderr or "Connect" in refused.stderr
+
+
+def test_keys_are_issued_listed_and_revoked(run: Run, database_url: str) -> None:
+    issued = run(
+        "keys",
+        "issue",
+        "工单系统 [dms]",
+        "--scope=events:write",
+        "--scope=stores:read",
+        "--store=SH01",
+        database_url=database_url,
+    )
+    token = issued.stdout.strip()
+    assert token.startswith("sl_")
+    listed = run("keys", "list", database_url=database_url).stdout
+    assert token not in listed
+    for shown in ("工单系统 [dms]", "events:write, stores:read", "SH01"):
+        assert shown in listed
+    key_id = issued.stderr.split()[1]
+    revoked = run("keys", "revoke", key_id, database_url=database_url)
+    assert revoked.stdout == f"revoked {key_id} (工单系统 [dms])\n"
+    unknown = run("keys", "revoke", "nothing", database_url=database_url)
+    assert (unknown.returncode, unknown.stderr) == (1, "There is no key nothing.\n")
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--all-scopes", "--scope=events:write"], ["--scope=everything"]]
+)
+def test_a_key_is_issued_for_named_rights_only(run: Run, words: list[str]) -> None:
+    refused = run("keys", "issue", "x", *words, database_url="postgresql://unused/unused")
+    assert refused.returncode != 0
+    assert "scope" in refused.stderr
+
+
+def test_settings_are_shown_and_slips_are_told(run: Run) -> None:
+    shown = run("settings", port="8080", prot="1", setup_token="geheim-geheim-geheim")
+    assert "SERVICELANE_PORT=8080" in shown.stdout
+    assert "geheim" not in shown.stdout
+    assert "SERVICELANE_PROT is no setting" in shown.stderr
+    rows = json.loads(run("settings", "--json").stdout)
+    assert len(rows) == len(Settings.model_fields)
+
+
+def test_a_setting_that_makes_no_sense_is_told_in_a_sentence(run: Run) -> None:
+    refused = run("serve", port="none")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("SERVICELANE_PORT: ")
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_openapi_document_is_exported_without_a_database(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "openapi.json"
+    assert run("openapi", "export", str(path)).returncode == 0
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["info"]["title"] == "Servicelane"
+    assert json.loads(run("openapi", "export").stdout) == document
