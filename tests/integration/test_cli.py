@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -19,8 +20,16 @@ from app.db import migrations
 from app.settings import PREFIX, Settings
 
 SECONDS = 60
-Run = Callable[..., subprocess.CompletedProcess[str]]
 Serve = Callable[..., "Served"]
+
+
+@dataclass
+class Ran:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
 
 
 class Served:
@@ -59,21 +68,21 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture
-def run() -> Run:
-    """Run a command to its end."""
-
-    def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", "from app.cli import main; main()", *words],
-            env=environment(**variables),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-
-    return command
+def run(*commands: list[str], **variables: str) -> list[Ran]:
+    """Run commands to their ends, one after the other, under the same settings."""
+    given = {PREFIX + name.upper(): value for name, value in variables.items()}
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("use_cli.py"))],
+        env=environment(),
+        input=json.dumps([{"words": words, "variables": given} for words in commands]),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=True,
+    )
+    ran = [Ran(**result) for result in json.loads(done.stdout)]
+    assert not any("Traceback" in result.err for result in ran)
+    return ran
 
 
 @pytest.fixture
@@ -133,90 +142,89 @@ def test_without_a_database_url_the_embedded_server_is_started_and_stopped(serve
         shutil.rmtree(folder)
 
 
-def test_no_other_address_is_served_before_there_is_a_key(
-    run: Run, serve: Serve, database_url: str
-) -> None:
-    refused = run("serve", "--host", "0.0.0.0", database_url=database_url)
-    assert refused.returncode == 1
+def test_no_other_address_is_served_before_there_is_a_key(serve: Serve, database_url: str) -> None:
+    refused, issued = run(
+        ["serve", "--host", "0.0.0.0"],
+        ["keys", "issue", "first", "--all-scopes"],
+        database_url=database_url,
+    )
+    assert refused.code == 1
     for way_out in ("servicelane keys issue", "SERVICELANE_SETUP_TOKEN", "SERVICELANE_HOST"):
-        assert way_out in refused.stderr
-    assert run("keys", "issue", "first", "--all-scopes", database_url=database_url).returncode == 0
+        assert way_out in refused.err
+    assert issued.code == 0
     served = serve(host="0.0.0.0", database_url=database_url)
     served.wait_until_ready()
 
 
 def test_an_outdated_schema_is_not_served_and_migrated_by_a_command(
-    run: Run, empty_database_url: str
+    empty_database_url: str,
 ) -> None:
-    refused = run("serve", database_url=empty_database_url)
-    assert refused.returncode == 1
-    assert "servicelane migrate" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    refused, migrated, again = run(
+        ["serve"], ["migrate"], ["migrate"], database_url=empty_database_url
+    )
     head = migrations.expected_revision()
-    migrated = run("migrate", database_url=empty_database_url)
-    assert migrated.stdout == f"empty -> {head}\n"
-    again = run("migrate", database_url=empty_database_url)
-    assert (again.returncode, again.stdout) == (0, f"at {head} already\n")
+    assert refused.code == 1
+    assert "servicelane migrate" in refused.err
+    assert (migrated.code, migrated.out) == (0, f"empty -> {head}\n")
+    assert (again.code, again.out) == (0, f"at {head} already\n")
 
 
-def test_a_database_that_is_away_is_told_in_a_sentence(run: Run) -> None:
-    refused = run("serve", database_url=f"postgresql://127.0.0.1:{free_port()}/none")
-    assert refused.returncode == 1
-    assert "Traceback" not in refused.stderr
-    assert "refused" in refused.stderr or "Connect" in refused.stderr
+def test_a_database_that_is_away_is_told_in_a_sentence() -> None:
+    (refused,) = run(["serve"], database_url=f"postgresql://127.0.0.1:{free_port()}/none")
+    assert refused.code == 1
+    assert "Connect" in refused.err
 
 
-def test_keys_are_issued_listed_and_revoked(run: Run, database_url: str) -> None:
-    issued = run(
-        "keys",
-        "issue",
-        "工单系统 [dms]",
-        "--scope=events:write",
-        "--scope=stores:read",
-        "--store=SH01",
+def test_keys_are_issued_listed_and_revoked(database_url: str) -> None:
+    words = ["--scope=events:write", "--scope=stores:read", "--store=SH01"]
+    issued, listed, unknown = run(
+        ["keys", "issue", "工单系统 [dms]", *words],
+        ["keys", "list"],
+        ["keys", "revoke", "nothing"],
         database_url=database_url,
     )
-    token = issued.stdout.strip()
+    token = issued.out.strip()
     assert token.startswith("sl_")
-    listed = run("keys", "list", database_url=database_url).stdout
-    assert token not in listed
+    assert token not in listed.out
     for shown in ("工单系统 [dms]", "events:write, stores:read", "SH01"):
-        assert shown in listed
-    key_id = issued.stderr.split()[1]
-    revoked = run("keys", "revoke", key_id, database_url=database_url)
-    assert revoked.stdout == f"revoked {key_id} (工单系统 [dms])\n"
-    unknown = run("keys", "revoke", "nothing", database_url=database_url)
-    assert (unknown.returncode, unknown.stderr) == (1, "There is no key nothing.\n")
+        assert shown in listed.out
+    assert (unknown.code, unknown.err) == (1, "There is no key nothing.\n")
+    key_id = issued.err.split()[1]
+    (revoked,) = run(["keys", "revoke", key_id], database_url=database_url)
+    assert revoked.out == f"revoked {key_id} (工单系统 [dms])\n"
 
 
-@pytest.mark.parametrize(
-    "words", [[], ["--all-scopes", "--scope=events:write"], ["--scope=everything"]]
-)
-def test_a_key_is_issued_for_named_rights_only(run: Run, words: list[str]) -> None:
-    refused = run("keys", "issue", "x", *words, database_url="postgresql://unused/unused")
-    assert refused.returncode != 0
-    assert "scope" in refused.stderr
+def test_a_key_is_issued_for_named_rights_only() -> None:
+    for refused in run(
+        ["keys", "issue", "x"],
+        ["keys", "issue", "x", "--all-scopes", "--scope=events:write"],
+        ["keys", "issue", "x", "--scope=everything"],
+        database_url="postgresql://unused/unused",
+    ):
+        assert refused.code != 0
+        assert "scope" in refused.err
 
 
-def test_settings_are_shown_and_slips_are_told(run: Run) -> None:
-    shown = run("settings", port="8080", prot="1", setup_token="geheim-geheim-geheim")
-    assert "SERVICELANE_PORT=8080" in shown.stdout
-    assert "geheim" not in shown.stdout
-    assert "SERVICELANE_PROT is no setting" in shown.stderr
-    rows = json.loads(run("settings", "--json").stdout)
-    assert len(rows) == len(Settings.model_fields)
-
-
-def test_a_setting_that_makes_no_sense_is_told_in_a_sentence(run: Run) -> None:
-    refused = run("serve", port="none")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("SERVICELANE_PORT: ")
-    assert "Traceback" not in refused.stderr
-
-
-def test_the_openapi_document_is_exported_without_a_database(run: Run, tmp_path: Path) -> None:
+def test_settings_are_shown_and_slips_are_told(tmp_path: Path) -> None:
     path = tmp_path / "openapi.json"
-    assert run("openapi", "export", str(path)).returncode == 0
+    shown, as_json, exported = run(
+        ["settings"],
+        ["settings", "--json"],
+        ["openapi", "export", str(path)],
+        port="8080",
+        prot="1",
+        setup_token="geheim-geheim-geheim",
+    )
+    assert "SERVICELANE_PORT=8080" in shown.out
+    assert "geheim" not in shown.out + as_json.out
+    assert "SERVICELANE_PROT is no setting" in shown.err
+    assert len(json.loads(as_json.out)) == len(Settings.model_fields)
+    assert exported.code == 0  # and needs no database
     document = json.loads(path.read_text(encoding="utf-8"))
     assert document["info"]["title"] == "Servicelane"
-    assert json.loads(run("openapi", "export").stdout) == document
+
+
+def test_a_setting_that_makes_no_sense_is_told_in_a_sentence() -> None:
+    (refused,) = run(["serve"], port="none")
+    assert refused.code == 2
+    assert refused.err.startswith("SERVICELANE_PORT: ")
