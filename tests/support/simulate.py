@@ -18,7 +18,8 @@ from app.domain.clocks import Clock, clocks_of
 from app.domain.complaint import Complaint
 from app.domain.events.catalog import CATALOG, EventType
 from app.domain.events.envelope import OWN_SOURCE, Event, Kind
-from app.domain.events.payload import Payload
+from app.domain.events.payload import Payload, read_instant
+from app.domain.events.repair_order import WORK_TYPES
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.staff import StaffTimecardRecorded
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event, new_state
@@ -36,6 +37,7 @@ from app.domain.reactions import (
 )
 from app.domain.repair_order import RepairOrder
 from app.domain.subject import decode, encode
+from tests.support.histories import CloudEvent, History
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 SOURCE = "/dms/test"
@@ -67,6 +69,27 @@ def tell(event_type: str, subject: str, at: datetime | str, **data: object) -> F
     """A fact from the data of its event; a text is a local time in Shanghai."""
     moment = local(at) if isinstance(at, str) else at
     return Fact(subject, moment, CATALOG[event_type].model.model_validate(data))
+
+
+def fact_of(event: CloudEvent) -> Fact:
+    """An event as it is posted, taken in as the door would."""
+    data = {name: value for name, value in event["data"].items() if value is not None}
+    if data.get("work_type", "other") not in WORK_TYPES:
+        data["work_type"] = "other"
+    payload = CATALOG[event["type"]].model.model_validate(data)
+    moment = read_instant(event["time"])
+    return Fact(event["subject"], moment, payload, event["source"], event["id"])
+
+
+def replayed(history: History) -> Simulator:
+    """The store of a history of other tests, up to the moment at which they ask."""
+    start = history.arrivals[0][1] if history.arrivals else history.now
+    shop = Simulator(start, zone=ZoneInfo(history.zone), store_id=history.store_id)
+    for recorded_at, unit in history.units():
+        shop.advance(recorded_at)
+        shop.post(*[fact_of(event) for event in unit])
+    shop.advance(history.now)
+    return shop
 
 
 def retraction(of: Fact, *, at: datetime | None = None) -> Fact:
@@ -167,6 +190,11 @@ class Simulator:
         if unit:
             self._append(unit)
         return [event.seq for event in unit]
+
+    def command(self, subject: str, payload: object) -> None:
+        """Write what a command of the staff decided, as an event of the service's own."""
+        assert isinstance(payload, Payload)
+        self.post(Fact(subject, self.now, payload, OWN_SOURCE))
 
     def advance(self, to: datetime) -> None:
         """Let time pass, stopping at each moment at which a clock falls due."""
