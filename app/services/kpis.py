@@ -519,7 +519,7 @@ class _Restater:
         # a corrected zone restates without news: its revisions are those of the seq itself
         after = min(before.as_of_seq, version.as_of_seq - 1)
         changes, total = await self._changes(version, after)
-        told = await self._told(changes, after, version.as_of_seq)
+        told = await self._told(changes, before.as_of_seq, version.as_of_seq)
         return Restatement(
             **msgspec.structs.asdict(_version(version)),
             changes=[

@@ -69,18 +69,14 @@ class NightlyService:
         self._time_source = time_source
         self._hour = hour
 
-    async def tick(self, now: datetime | None = None) -> list[JobRun]:
+    async def tick(self) -> list[JobRun]:
         """Run every night that is due and that nobody has claimed; harmless to repeat.
-
-        Args:
-            now: The service's time, asked for if it is not given.
 
         Returns:
             What came of the runs of this process, the failed ones included.
         """
-        now = now or await self._time_source.now()
         runs = []
-        for due in await self._list_due(now):
+        for due in await self._list_due(await self._time_source.now()):
             run = await self._run(due)
             if run is not None:
                 runs.append(run)

@@ -1,8 +1,8 @@
 """The service without HTTP: facts go in, clocks are swept, metrics and nights are run."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +23,7 @@ from app.services.metrics import MetricsService
 from app.services.nightly import NightlyService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import MovableTimeSource
-from tests.support.histories import History
+from tests.support.histories import History, cloud_event
 
 SECRET = b"s" * 32
 
@@ -128,7 +128,66 @@ async def open_desk(
         await desk.appender.close()
 
 
-def units_of(events: Iterable[Mapping[str, Any]], size: int) -> Iterable[list[Mapping[str, Any]]]:
-    """Cut events into requests."""
-    found = list(events)
-    return (found[start : start + size] for start in range(0, len(found), size))
+def at(text: str, zone: str = "Asia/Shanghai") -> datetime:
+    """A local time of a zone, such as ``2026-07-01 10:30``."""
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+
+
+def visit(
+    ro_number: str,
+    opened_at: datetime,
+    *,
+    hours: float = 4,
+    late_hours: float = -1,
+    advisor: str = "A1",
+    technician: str = "T1",
+    team: str | None = "RED",
+    labor: str = "100",
+    store: str = "S1",
+    source: str = "/dms/test",
+) -> list[dict[str, Any]]:
+    """The events of an ordinary visit: opened, dispatched, settled."""
+
+    def event(name: str, moment: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
+        return cloud_event(
+            f"repair_order.{name}",
+            ro_number,
+            moment,
+            data,
+            event_id=f"{ro_number}-{name}",
+            store=store,
+            source=source,
+        )
+
+    promised_at = opened_at + timedelta(hours=hours)
+    return [
+        event(
+            "opened",
+            opened_at,
+            {
+                "customer_no": f"C-{ro_number}",
+                "work_type": "ordinary_repair",
+                "advisor": advisor,
+                "promised_at": promised_at.isoformat(),
+            },
+        ),
+        event(
+            "dispatched",
+            opened_at + timedelta(minutes=10),
+            {"technician": technician, "team": team},
+        ),
+        event("settled", promised_at + timedelta(hours=late_hours), {"amounts": {"labor": labor}}),
+    ]
+
+
+def retraction(event: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
+    """The event that takes another one back."""
+    return cloud_event(
+        "event.retracted",
+        event["subject"],
+        moment,
+        {"source": event["source"], "id": event["id"], "reason": "typing error"},
+        event_id=f"not-{event['id']}",
+        store=event["store"],
+        source=event["source"],
+    )

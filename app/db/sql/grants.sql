@@ -27,6 +27,7 @@ BEGIN
         current_schema()
     );
     REVOKE UPDATE, DELETE, TRUNCATE ON event FROM servicelane_app;
+    REVOKE UPDATE, DELETE, TRUNCATE ON kpi_published FROM servicelane_app; -- restated, never changed
     REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM servicelane_app;
 
     BEGIN
