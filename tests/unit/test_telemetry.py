@@ -128,6 +128,22 @@ def test_own_and_foreign_lines_come_out_as_json(capfdbinary: pytest.CaptureFixtu
 
 
 @pytest.mark.usefixtures("logging_put_back")
+@pytest.mark.parametrize(("level", "paths"), [("info", ["/v1"]), ("debug", ["/healthz", "/v1"])])
+async def test_lines_of_requests_look_like_all_others(
+    capfdbinary: pytest.CaptureFixture[bytes], level: Any, paths: list[str]
+) -> None:
+    configure_logging(level, "json")
+    for path in ("/healthz", "/v1"):
+        await request(path=path, headers=[(b"x-request-id", b"dms-4711")])
+    structlog.get_logger("app").warning("other")
+    *lines, other = map(orjson.loads, capfdbinary.readouterr().err.splitlines())
+    assert [line["path"] for line in lines] == paths
+    assert set(other) < set(lines[-1])
+    assert len(other["timestamp"]) == len(lines[-1]["timestamp"])
+    assert lines[-1]["request_id"] == "dms-4711"
+
+
+@pytest.mark.usefixtures("logging_put_back")
 def test_a_traceback_on_a_terminal_shows_no_local_variables(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
