@@ -7,7 +7,7 @@ own events, in seq order; everything else is a fact, in the order (occurred_at, 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -497,28 +497,17 @@ def move(
 
 
 def _check_running(follow_up: FollowUp, deed: str) -> None:
-    match follow_up.status:
-        case "completed":
-            first = follow_up.completions[0]
-            _refuse(
-                f"The follow-up was completed by {first.by} at {_words(first.at)}; "
-                f"it can't be {deed} any more.",
-                "completed",
-            )
-        case "cancelled":
-            _refuse(
-                f"The follow-up is cancelled ({follow_up.cancelled_reason}); "
-                f"it can't be {deed} any more.",
-                "cancelled",
-            )
-        case "unscheduled":
-            _refuse(f"The follow-up was never scheduled; it can't be {deed}.", "unscheduled")
-        case "scheduled":
-            pass
-
-
-def _refuse(detail: str, state: str) -> NoReturn:
-    raise ConflictError(detail, state=state)
+    status = follow_up.status
+    if status == "completed":
+        first = follow_up.completions[0]
+        why = f"was completed by {first.by} at {_words(first.at)}"
+    elif status == "cancelled":
+        why = f"is cancelled ({follow_up.cancelled_reason})"
+    elif status == "unscheduled":
+        why = "was never scheduled"
+    else:
+        return
+    raise ConflictError(f"The follow-up {why}; it can't be {deed}.", state=status)
 
 
 def _check_past(occurred_at: datetime, now: datetime) -> None:

@@ -91,7 +91,7 @@ def period_of(day: date, unit: PeriodUnit) -> Period:
             return _months(date(day.year, first, 1), _MONTHS_IN_QUARTER)
         case PeriodUnit.YEAR:
             return _months(date(day.year, 1, 1), _MONTHS_IN_YEAR)
-        case PeriodUnit.RANGE:
+        case _:
             raise ValueError("a range is told by both its ends")
 
 

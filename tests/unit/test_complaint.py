@@ -1,7 +1,7 @@
 """A complaint's state, its contact clock, and the commands that it allows."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 
 import pytest
@@ -15,8 +15,10 @@ from app.domain.events.complaint import (
     ComplaintReopened,
     ComplaintResolved,
 )
+from app.domain.policies import DEFAULT_POLICIES
+from app.domain.reactions import Wanted, overdue_events
 from app.domain.subject import Relief
-from tests.support.simulate import Fact, Simulator, local, retraction, tell
+from tests.support.simulate import SHANGHAI, Fact, Simulator, local, retraction, tell
 
 NUMBER = "0199a3c4-6f1e-7b3a-9c52-3f8f0d6b1a20"
 
@@ -110,6 +112,18 @@ def test_a_resolution_alone_does_not_stop_the_clock(shop: Simulator) -> None:
     shop.post(resolved("2024-03-06 16:00"))
     shop.advance(local("2024-06-01 00:00"))
     assert [event.type for event in shop.own()] == ["complaint.contact_overdue"]
+
+
+def test_what_is_not_due_says_nothing(shop: Simulator) -> None:
+    shop.post(opened())
+    due_at = local("2024-03-07 15:00")
+
+    def asked(now: datetime) -> list[Wanted]:
+        return overdue_events(complaint(shop), now, policies=DEFAULT_POLICIES, zone=SHANGHAI)
+
+    assert asked(due_at) == []
+    (wanted,) = asked(due_at + timedelta(microseconds=1))
+    assert wanted.cause.occurred_at == due_at
 
 
 def test_an_overdue_contact_is_resolved_once(shop: Simulator) -> None:

@@ -14,7 +14,13 @@ from app.domain.events.envelope import Event
 from app.domain.events.follow_up import FollowUpScheduled
 from app.domain.follow_up import FollowUp, Withdrawal
 from app.domain.policies import DEFAULT_POLICIES, Policies, Policy, ValidPolicy
-from app.domain.reactions import Cause, overdue_events, planned_ids, react_repair_order
+from app.domain.reactions import (
+    Cause,
+    overdue_events,
+    planned_ids,
+    react_follow_up,
+    react_repair_order,
+)
 from app.domain.repair_order import RepairOrder
 from tests.support.histories import History, random_history
 from tests.support.oracle import FollowUpView, Oracle
@@ -523,6 +529,11 @@ def test_nothing_is_wanted_of_what_nobody_knows() -> None:
         )
         == []
     )
+
+
+def test_what_has_no_window_cannot_count_again() -> None:
+    state = FollowUp(follow_up_id=CRM, posted=True, withdrawn_seq=1)
+    assert react_follow_up(state, cause=Cause(1, local("2024-03-01 16:00"))) == []
 
 
 # ---- against the oracle

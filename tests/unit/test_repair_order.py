@@ -44,6 +44,7 @@ def settled(time: str, **data: object) -> Fact:
 STEPS: list[tuple[Callable[[], Fact], str, str]] = [
     (lambda: opened("08:00", estimate_hours=2), "awaiting_authorization", "open"),
     (lambda: did("authorized", "08:10"), "waiting", "open"),
+    (lambda: did("authorized", "08:15"), "waiting", "open"),
     (lambda: did("dispatched", "08:20", technician="T01"), "waiting", "open"),
     (lambda: did("work_started", "08:30", bay="B2"), "in_work", "open"),
     (
