@@ -230,7 +230,7 @@ def _attributes(
         or len(item["id"]) > MAX_ID
         or len(item["source"]) > MAX_SOURCE
         or not storable(item["id"] + item["source"])
-        or item["source"] == OWN_SOURCE
+        or item["source"].startswith(OWN_SOURCE)
         or not event_type.posted
     ):
         faults += _odd(item, event_type, version, limits)
@@ -245,7 +245,7 @@ def _odd(
     """Yield what is wrong with attributes that are seldom wrong, or seldom sent."""
     yield from check_text(item["id"], "/id", length=MAX_ID)
     yield from check_text(item["source"], "/source", length=MAX_SOURCE)
-    if item["source"] == OWN_SOURCE or not event_type.posted:
+    if f"{item['source']}/".startswith(f"{OWN_SOURCE}/") or not event_type.posted:
         pointer = "/type" if not event_type.posted else "/source"
         yield Fault(pointer, "reserved", "Only the service itself writes such events.")
     content_type = item.get("datacontenttype")
