@@ -66,11 +66,16 @@ def quarantine_row(
     }
 
 
-def add_row(rows: dict[tuple[str, bytes], QuarantineRow], row: QuarantineRow) -> None:
-    """Add a row to those of one write: the same bytes in the same store again only count."""
+def add_row(rows: dict[tuple[str, bytes], QuarantineRow], row: QuarantineRow) -> bool:
+    """Add a row to those of one write: the same bytes in the same store again only count.
+
+    Returns:
+        Whether it is a row of its own.
+    """
     kept = rows.setdefault((row["store_id"], row["body_hash"]), row)
     if kept is not row:
         kept["seen_count"] += 1
+    return kept is row
 
 
 def _storable(text: str | None) -> str | None:

@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 import orjson
 import structlog
 
@@ -22,6 +23,7 @@ from app.db.state_rows import SubjectKey, clock_row, gone_row, state_row
 from app.domain.clocks import clocks_of
 from app.domain.complaint import Complaint
 from app.domain.errors import Fault, IdempotencyConflictError, NotFoundError
+from app.domain.events.catalog import SUBJECTS
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import OWN_SOURCE, Event, Kind, NewEvent, Reason, Rejected
 from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
@@ -190,7 +192,7 @@ class AppendSession:
         self._reparse = reparse
         self.states: dict[SubjectKey, tuple[int, State]] = {}
         self._heads: dict[str, Head] = {}
-        self._expected: dict[str, int] = {}
+        self._expected: dict[str, tuple[int, int]] = {}
         self._identities: dict[tuple[str, str, str], tuple[int, bytes]] = {}
         self._asked: set[SubjectKey] = set()
         self._pending: dict[SubjectKey, list[Event]] = defaultdict(list)
@@ -202,8 +204,9 @@ class AppendSession:
         self._asides: list[tuple[Event, bytes]] = []
         self._quarantined: dict[tuple[str, bytes], QuarantineRow] = {}
         self._unplaced: list[Quarantined] = []
-        self._resolved: list[dict[str, Any]] = []
-        self._answers: list[dict[str, Any]] = []
+        self._early: dict[tuple[str, str, str], dict[str, Item]] = defaultdict(dict)
+        self._resolved: dict[tuple[str, str], dict[str, Any]] = {}
+        self._answers: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._handled = 0
 
     # ---- reading
@@ -221,7 +224,9 @@ class AppendSession:
                 subjects.update((unit.store_id, kind, key) for kind, key in unit.reads)
         read = await self._log.read_group({unit.store_id for unit in units}, identities, subjects)
         self._heads = read.heads
-        self._expected = {store_id: head.seq for store_id, head in read.heads.items()}
+        self._expected = {
+            store_id: (head.seq, head.waiting_retractions) for store_id, head in read.heads.items()
+        }
         for position, known in read.identities.items():
             self._identities[identities[position]] = known
         self._asked |= subjects
@@ -267,23 +272,28 @@ class AppendSession:
         unit.outcomes = []
         targets = await self._find_targets(unit)
         accepted: list[NewEvent] = []
+        aimed: list[SubjectKey] = []
         head = self._heads[unit.store_id]
         seq = head.seq
         for position, event in enumerate(unit.events):
             identity = (unit.store_id, event.source, event.id)
             known = self._identities.get(identity)
+            if known is not None and known[1] == event.content_hash:
+                unit.outcomes.append(Duplicate(known[0]))
+                self._resolve(unit, position, known[0])
+                continue
+            if type(event.payload) is FollowUpScheduled and self._is_ours(event):
+                self._refuse(unit, position, Reason.INVALID_DATA, _OURS)
+                continue
             if known is not None:
-                if known[1] == event.content_hash:
-                    unit.outcomes.append(Duplicate(known[0]))
-                    self._resolve(unit, position, known[0])
-                else:
-                    self._refuse(unit, position, Reason.IDENTITY_CONFLICT, _conflict(known[0]))
+                self._refuse(unit, position, Reason.IDENTITY_CONFLICT, _conflict(known[0]))
                 continue
             if isinstance(event.payload, EventRetracted):
                 refusal = self._aim(event, targets)
                 if refusal is not None:
                     self._refuse(unit, position, *refusal)
                     continue
+                aimed.append((unit.store_id, event.kind, event.key))
             seq += 1
             self._identities[identity] = (seq, event.content_hash)
             targets[event.source, event.id] = Target(
@@ -292,36 +302,51 @@ class AppendSession:
             accepted.append(event)
             unit.outcomes.append(Accepted(seq))
             self._resolve(unit, position, seq)
+        if aimed:
+            # what a retracted event was joined to is to react to its going
+            await self._load_more(aimed)
         await self._append(unit.store_id, accepted)
-        if head.waiting_retractions:
+        if head.waiting_retractions and accepted:
             await self._replay_retractions(unit.store_id, accepted)
 
     async def _run_command(self, unit: Command) -> None:
         kept = unit.idempotency
         if kept is not None:
-            answered = await self._log.find_answer(unit.store_id, kept.key, kept.principal)
-            if answered is not None:
-                request_hash, status, body = answered
-                if request_hash != kept.request_hash:
-                    raise IdempotencyConflictError(kept.key)
-                unit.answer = Answer(status, body)
+            unit.answer = await self._find_answer(unit.store_id, kept)
+            if unit.answer is not None:
                 return
         context = CommandContext(self, self._stores[unit.store_id], self._now)
         await self._append(unit.store_id, unit.decide(context))
         unit.answer = unit.render(context)
         if kept is not None:
-            self._answers.append(
-                {
-                    "store_id": unit.store_id,
-                    "key": kept.key,
-                    "principal": kept.principal,
-                    "request_hash": _hex(kept.request_hash),
-                    "status": unit.answer.status,
-                    "headers": {},
-                    "body": _hex(unit.answer.body),
-                    "created_at": self._now,
-                }
-            )
+            self._answers[unit.store_id, kept.key, kept.principal] = {
+                "store_id": unit.store_id,
+                "key": kept.key,
+                "principal": kept.principal,
+                "request_hash": _hex(kept.request_hash),
+                "status": unit.answer.status,
+                "headers": {},
+                "body": _hex(unit.answer.body),
+                "created_at": self._now,
+            }
+
+    async def _find_answer(self, store_id: str, kept: Idempotency) -> Answer | None:
+        """Find what was answered under a key, be it to a unit of this very group.
+
+        Raises:
+            IdempotencyConflictError: The key stands for another request.
+        """
+        row = self._answers.get((store_id, kept.key, kept.principal))
+        if row is None:
+            answered = await self._log.find_answer(store_id, kept.key, kept.principal)
+        else:
+            answered = _unhex(row["request_hash"]), row["status"], _unhex(row["body"])
+        if answered is None:
+            return None
+        request_hash, status, body = answered
+        if request_hash != kept.request_hash:
+            raise IdempotencyConflictError(kept.key)
+        return Answer(status, body)
 
     async def _run_sweep(self, unit: Sweep) -> None:
         unit.breached = unit.failed = 0
@@ -344,9 +369,9 @@ class AppendSession:
                 unit.failed += 1
                 continue
             subject = (unit.store_id, clock.kind, clock.key)
-            self._detected[subject] = self._now
             self._changed.add(subject)
             if wanted:
+                self._detected[subject] = self._now
                 await self._append(unit.store_id, wanted)
                 unit.breached += len(wanted)
 
@@ -403,45 +428,72 @@ class AppendSession:
             return Reason.INVALID_DATA, Fault(
                 "/data/source", "not-retractable", "What the service wrote can't be retracted."
             )
-        if target.subject != event.subject:
+        subject = SUBJECTS[target.kind].canonical(event.subject)
+        if subject != target.subject:
             return Reason.INVALID_DATA, Fault(
                 "/subject",
                 "other-subject",
                 f"The event to retract is about {target.subject}, not {event.subject}.",
             )
-        event.kind, event.key = target.kind, target.key
+        event.kind, event.key, event.subject = target.kind, target.key, target.subject
         return None
+
+    def _is_ours(self, event: NewEvent) -> bool:
+        """Whether the service plans the follow-up itself: moving it is a command (A7)."""
+        ro_number = getattr(event.payload, "ro_number", None)
+        if ro_number is not None and event.key in planned_ids(event.store_id, ro_number):
+            return True
+        entry = self.states.get((event.store_id, event.kind, event.key))
+        return entry is not None and isinstance(entry[1], FollowUp) and entry[1].own
 
     async def _replay_retractions(self, store_id: str, targets: Sequence[NewEvent]) -> None:
         """Let retractions that waited for these events follow them (A1).
 
         A retraction that enters may itself be awaited by another one: `_run_facts` asks again.
         """
-        waiting = await self._log.list_waiting_retractions(
-            store_id, [(event.source, event.id) for event in targets]
-        )
-        done = {row["quarantine_id"] for row in self._resolved}
-        unit = Facts(store_id, [], item_of=lambda position: items[position])
+        aims = [(event.source, event.id) for event in targets]
+        waiting = dict(await self._log.list_waiting_retractions(store_id, aims))
+        for aim in aims:
+            waiting |= self._early.get((store_id, *aim), {})
         items: list[Item] = []
         replays: dict[int, tuple[str, str]] = {}
         events: list[NewEvent] = []
-        for quarantine_id, item in waiting:
+        for quarantine_id, item in sorted(waiting.items()):
+            if not self._waits(store_id, quarantine_id):
+                continue
             event = self._reparse(item, self._now)
-            if quarantine_id in done or isinstance(event, Rejected):
+            if isinstance(event, Rejected):
                 continue
             replays[len(events)] = (store_id, quarantine_id)
             events.append(event)
             items.append(item)
-        unit.events, unit.replays = events, replays
         if events:
             identities = [(store_id, event.source, event.id) for event in events]
             read = await self._log.read_group([], identities, [])
             for position, known in read.identities.items():
                 self._identities.setdefault(identities[position], known)
-            await self._run_facts(unit)
-        self._heads[store_id].waiting_retractions = await self._log.count_waiting_retractions(
-            store_id, [row["quarantine_id"] for row in self._resolved]
-        )
+            await self._run_facts(
+                Facts(store_id, events, item_of=lambda position: items[position], replays=replays)
+            )
+        await self._count_waiting(store_id)
+
+    def _waits(self, store_id: str, quarantine_id: str) -> bool:
+        """Whether a retraction in quarantine waits still, as far as this group knows."""
+        row = self._resolved.get((store_id, quarantine_id))
+        return row is None or row.get("reason") is Reason.RETRACTION_TARGET_UNKNOWN
+
+    async def _count_waiting(self, store_id: str) -> None:
+        """Count anew; only where events were appended, so that a lower count moves the head."""
+        early = {
+            quarantine_id
+            for (store, _, _), waiting in self._early.items()
+            if store == store_id
+            for quarantine_id in waiting
+        }
+        known = {quarantine_id for store, quarantine_id in self._resolved if store == store_id}
+        self._heads[store_id].waiting_retractions = sum(
+            self._waits(store_id, quarantine_id) for quarantine_id in early
+        ) + await self._log.count_waiting_retractions(store_id, sorted(known | early))
 
     # ---- outcomes
 
@@ -449,16 +501,14 @@ class AppendSession:
         """Note that a quarantined item has entered the log."""
         if position in unit.replays:
             store_id, quarantine_id = unit.replays[position]
-            self._resolved.append(
-                {
-                    "store_id": store_id,
-                    "quarantine_id": quarantine_id,
-                    "state": QuarantineState.REPLAYED,
-                    "seq": seq,
-                    "resolved_at": self._now,
-                    "last_seen_at": self._now,
-                }
-            )
+            self._resolved[store_id, quarantine_id] = {
+                "store_id": store_id,
+                "quarantine_id": quarantine_id,
+                "state": QuarantineState.REPLAYED,
+                "seq": seq,
+                "resolved_at": self._now,
+                "last_seen_at": self._now,
+            }
 
     def _refuse(self, unit: Facts, position: int, reason: Reason, fault: Fault) -> None:
         """Put an event in quarantine, or leave it there with what is wrong with it now."""
@@ -468,35 +518,37 @@ class AppendSession:
         unit.outcomes.append(outcome)
         if position in unit.replays:
             store_id, outcome.quarantine_id = unit.replays[position]
-            self._resolved.append(
-                {
-                    "store_id": store_id,
-                    "quarantine_id": outcome.quarantine_id,
-                    "state": QuarantineState.WAITING,
-                    "reason": reason,
-                    "errors": [fault],
-                    "last_seen_at": self._now,
-                }
+            row: dict[str, Any] = {
+                "store_id": store_id,
+                "quarantine_id": outcome.quarantine_id,
+                "state": QuarantineState.WAITING,
+                "reason": reason,
+                "errors": [msgspec.to_builtins(fault)],
+                "last_seen_at": self._now,
+            }
+            self._resolved[store_id, outcome.quarantine_id] = row
+        else:
+            row = quarantine_row(
+                item,
+                store_id=unit.store_id,
+                reason=reason,
+                faults=(fault,),
+                source=event.source,
+                event_id=event.id,
+                event_type=event.type,
+                subject=event.subject,
+                now=self._now,
             )
-            return
-        row = quarantine_row(
-            item,
-            store_id=unit.store_id,
-            reason=reason,
-            faults=(fault,),
-            source=event.source,
-            event_id=event.id,
-            event_type=event.type,
-            subject=event.subject,
-            now=self._now,
-        )
-        if isinstance(event.payload, EventRetracted):
-            row["target_source"] = event.payload.source
-            row["target_id"] = event.payload.id
-        add_row(self._quarantined, row)
-        if reason is Reason.RETRACTION_TARGET_UNKNOWN:
+            self._unplaced.append(outcome)
+            if not add_row(self._quarantined, row):
+                return
+        if reason is Reason.RETRACTION_TARGET_UNKNOWN and isinstance(
+            event.payload, EventRetracted
+        ):
+            aim = event.payload.source, event.payload.id
+            row["target_source"], row["target_id"] = aim
+            self._early[unit.store_id, *aim][row["quarantine_id"]] = item
             self._heads[unit.store_id].waiting_retractions += 1
-        self._unplaced.append(outcome)
 
     # ---- appending
 
@@ -708,26 +760,34 @@ class AppendSession:
             entry = self.states.get(subject)
             if entry is None:
                 document["gone"].append(gone_row(subject))
+                document["clockless"].append(gone_row(subject))
                 continue
             version, state = entry
             zone = self._stores[subject[0]].zone
             document[subject[1].value].append(
                 state_row(subject, version, state, policies=self._policies, zone=zone)
             )
-            for clock in clocks_of(state, self._policies, zone):
-                document["clock"].append(clock_row(subject, clock, self._detected.get(subject)))
+            if isinstance(state, FollowUp | Complaint):
+                clocks = clocks_of(state, self._policies, zone)
+                if not clocks:
+                    document["clockless"].append(gone_row(subject))
+                for clock in clocks:
+                    document["clock"].append(
+                        clock_row(subject, clock, self._detected.get(subject))
+                    )
         if self._quarantined:
             document["quarantine"] = list(self._quarantined.values())
         if self._resolved:
-            document["resolved"] = self._resolved
+            document["resolved"] = list(self._resolved.values())
         if self._answers:
-            document["idempotency"] = self._answers
+            document["idempotency"] = list(self._answers.values())
         if document:
             written = {row["store_id"] for rows in document.values() for row in rows}
             document["heads"] = [
                 {
                     "store_id": store_id,
-                    "expected": self._expected[store_id],
+                    "expected": self._expected[store_id][0],
+                    "expected_waiting": self._expected[store_id][1],
                     "seq": head.seq,
                     "recorded_at": head.recorded_at,
                     "waiting_retractions": head.waiting_retractions,
@@ -798,6 +858,18 @@ def _conflict(seq: int) -> Fault:
     )
 
 
+_OURS: Final = Fault(
+    "/subject",
+    "reserved",
+    "The service plans this follow-up itself; the command that moves it gives it another window.",
+)
+
+
 def _hex(value: bytes) -> str:
     """Write bytes as JSON text that PostgreSQL reads as bytea."""
     return "\\x" + value.hex()
+
+
+def _unhex(text: str) -> bytes:
+    """Read what `_hex` wrote."""
+    return bytes.fromhex(text[2:])

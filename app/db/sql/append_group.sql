@@ -13,14 +13,15 @@ DECLARE
 BEGIN
     FOR head IN
         SELECT h.* FROM jsonb_to_recordset(doc -> 'heads')
-            AS h (store_id text, expected bigint, seq bigint, recorded_at timestamptz,
-                  waiting_retractions integer)
+            AS h (store_id text, expected bigint, expected_waiting integer, seq bigint,
+                  recorded_at timestamptz, waiting_retractions integer)
          ORDER BY h.store_id COLLATE "C"
     LOOP
         UPDATE stream_head t
            SET seq = head.seq, recorded_at = head.recorded_at,
                waiting_retractions = head.waiting_retractions
-         WHERE t.store_id = head.store_id AND t.seq = head.expected;
+         WHERE t.store_id = head.store_id AND t.seq = head.expected
+           AND t.waiting_retractions = head.expected_waiting;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'the head of store % moved', head.store_id
                 USING ERRCODE = 'SL001', DETAIL = head.store_id;
@@ -124,8 +125,11 @@ BEGIN
             opens_at = excluded.opens_at, target_at = excluded.target_at,
             due_at = excluded.due_at, next_at = excluded.next_at, state = excluded.state,
             policy_version = excluded.policy_version,
-            detected_at = coalesce(excluded.detected_at, t.detected_at),
-            lag_seconds = coalesce(excluded.lag_seconds, t.lag_seconds),
+            -- what was measured is of that deadline; another one begins anew
+            detected_at = CASE WHEN excluded.due_at = t.due_at
+                THEN coalesce(excluded.detected_at, t.detected_at) ELSE excluded.detected_at END,
+            lag_seconds = CASE WHEN excluded.due_at = t.due_at
+                THEN coalesce(excluded.lag_seconds, t.lag_seconds) ELSE excluded.lag_seconds END,
             failures = excluded.failures, error = excluded.error;
     END IF;
     IF doc ? 'gone' THEN
@@ -151,8 +155,10 @@ BEGIN
         DELETE FROM timecard t
          USING jsonb_to_recordset(doc -> 'gone') AS r (store_id text, kind text, key text)
          WHERE r.kind = 'timecard' AND t.store_id = r.store_id AND t.key = r.key;
+    END IF;
+    IF doc ? 'clockless' THEN
         DELETE FROM clock t
-         USING jsonb_to_recordset(doc -> 'gone') AS r (store_id text, kind text, key text)
+         USING jsonb_to_recordset(doc -> 'clockless') AS r (store_id text, kind text, key text)
          WHERE t.store_id = r.store_id AND t.kind = r.kind AND t.key = r.key;
     END IF;
     IF doc ? 'idempotency' THEN
@@ -160,14 +166,6 @@ BEGIN
                                  created_at)
         SELECT store_id, r.key, principal, request_hash, status, headers, body, created_at
           FROM jsonb_populate_recordset(NULL::idempotency, doc -> 'idempotency') r;
-    END IF;
-    IF doc ? 'resolved' THEN
-        UPDATE quarantine q
-           SET state = r.state, reason = coalesce(r.reason, q.reason),
-               errors = coalesce(r.errors, q.errors), seq = r.seq, resolved_at = r.resolved_at,
-               last_seen_at = r.last_seen_at
-          FROM jsonb_populate_recordset(NULL::quarantine, doc -> 'resolved') r
-         WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id;
     END IF;
     IF doc ? 'quarantine' THEN
         RETURN QUERY
@@ -178,10 +176,24 @@ BEGIN
                r.content_type, r.attributes, r.source, r.event_id, r.type, r.subject,
                r.target_source, r.target_id, r.received_at, r.last_seen_at, r.seen_count
           FROM jsonb_populate_recordset(NULL::quarantine, doc -> 'quarantine') r
+         ORDER BY r.store_id, r.body_hash -- two writers of the same items wait for each other
         ON CONFLICT (store_id, body_hash) WHERE state = 'waiting' DO UPDATE SET
+            reason = excluded.reason, errors = excluded.errors,
+            target_source = excluded.target_source, target_id = excluded.target_id,
             seen_count = q.seen_count + excluded.seen_count,
             last_seen_at = excluded.last_seen_at
         RETURNING q.store_id, q.body_hash, q.quarantine_id;
+    END IF;
+    IF doc ? 'resolved' THEN
+        -- among them may be items that came in just now
+        UPDATE quarantine q
+           SET state = r.state, reason = coalesce(r.reason, q.reason),
+               errors = coalesce(r.errors, q.errors),
+               target_source = coalesce(r.target_source, q.target_source),
+               target_id = coalesce(r.target_id, q.target_id),
+               seq = r.seq, resolved_at = r.resolved_at, last_seen_at = r.last_seen_at
+          FROM jsonb_populate_recordset(NULL::quarantine, doc -> 'resolved') r
+         WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id;
     END IF;
 END
 $$;
