@@ -1,8 +1,12 @@
 """Nights: what has ended is published once, what late facts change is restated, by whom."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import product
+from random import Random
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -10,10 +14,15 @@ import pytest
 from app.db.engine import Connection, Database
 from app.domain.errors import NotFoundError
 from app.domain.jobs import JobRun, RunState
+from app.domain.kpis.kpi import Kpi
+from app.domain.kpis.registry import KPIS
+from app.domain.kpis.values import value_of
 from app.domain.pages import PageRequest
+from app.domain.periods import local_day
 from app.services import nightly
 from app.services.kpis import KpiQuery, PublishedValue
 from tests.support.desk import Desk, at, open_desk, retraction, visit
+from tests.support.histories import random_history
 
 DAY = timedelta(days=1)
 JULY = date(2026, 7, 1)
@@ -368,6 +377,61 @@ async def test_the_cost_of_a_night_follows_the_news(
             ("day", AUGUST),
             ("month", JULY),
         ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_after_any_night_what_is_published_last_is_what_is_known(
+    database: Database, seed: int
+) -> None:
+    history = random_history(Random(seed), orders=5, backfill=False)
+    start = history.arrivals[0][1]
+    async with open_desk(database, start) as desk:
+        await desk.add_store("S1", history.zone)
+        for recorded_at, unit in history.units():
+            await _move_through_nights(desk, recorded_at)
+            await desk.send(*unit)
+        await _move_through_nights(desk, history.now)
+        await desk.nightly.run_now("S1")
+
+        zone = ZoneInfo(history.zone)
+        ended_by = local_day(history.now, zone)
+        day = local_day(start, zone)
+        query = KpiQuery(day - 40 * DAY, ended_by, "day")
+        for kpi in KPIS.values():
+            for grain, period in product(kpi.grains, ("day", "month", "quarter")):
+                values = await desk.kpis.get_published(
+                    "S1", kpi.code, replace(query, by=grain, period=period)
+                )
+                for value in values.values:
+                    _check_published(value, kpi, ended_by, imported=value.period_end <= day)
+
+
+def _check_published(value: PublishedValue, kpi: Kpi, ended_by: date, *, imported: bool) -> None:
+    told = [value.published, *value.restatements] if value.published else value.restatements
+    last = told[-1] if told else None
+    if value.period_end > ended_by:
+        assert last is None
+        return
+    nothing = value_of(kpi, None, None)
+    parts = ("numerator", "denominator", "value")
+    known = tuple(getattr(value.current or nothing, part) for part in parts)
+    if last is None:
+        # a period before the store was there, or a member without a part, was never published
+        assert imported or known == tuple(getattr(nothing, part) for part in parts)
+    else:
+        assert tuple(getattr(last, part) for part in parts) == known
+    for restatement in value.restatements:
+        assert restatement.changes
+
+
+async def _move_through_nights(desk: Desk, moment: datetime) -> None:
+    while True:
+        due_at = await desk.nightly.next_due_at(await desk.time_source.now())
+        if due_at is None or due_at > moment:
+            break
+        await desk.move_to(due_at)
+        await desk.nightly.tick()
+    await desk.move_to(moment)
 
 
 # Who runs it, and when
