@@ -117,6 +117,17 @@ _FIND_ANSWER = """
 """
 
 
+def is_answer_lost(error: Exception) -> bool:
+    """Tell whether the connection broke: what was being written may be there or not."""
+    return isinstance(
+        error,
+        OSError
+        | asyncpg.InterfaceError
+        | asyncpg.PostgresConnectionError
+        | asyncpg.OperatorInterventionError,
+    )
+
+
 class StaleHeadError(Exception):
     """Another append moved the head of a store between the read and the write of this one."""
 

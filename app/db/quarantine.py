@@ -13,6 +13,7 @@ from app.db.engine import Pool
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
 from app.domain.quarantine import (
+    NO_STORE,
     Item,
     QuarantinedItem,
     QuarantineFilter,
@@ -23,6 +24,17 @@ _COLUMNS = """
     store_id, quarantine_id, state, reason, errors, body, content_type, attributes, source,
     event_id, type, subject, received_at, last_seen_at, seen_count, seq, resolved_at,
     discard_reason
+"""
+_MOVE = """
+    INSERT INTO quarantine AS q (store_id, quarantine_id, state, reason, errors, body, body_hash,
+        content_type, attributes, source, event_id, type, subject, received_at, last_seen_at,
+        seen_count)
+    SELECT $3, quarantine_id, state, reason, errors, body, body_hash, content_type, attributes,
+           source, event_id, type, subject, received_at, last_seen_at, seen_count
+      FROM quarantine WHERE store_id = $1 AND quarantine_id = $2
+    ON CONFLICT (store_id, body_hash) WHERE state = 'waiting' DO UPDATE SET
+        seen_count = q.seen_count + excluded.seen_count, last_seen_at = excluded.last_seen_at
+    RETURNING quarantine_id
 """
 _decode_faults = msgspec.json.Decoder(list[Fault]).decode
 
@@ -152,6 +164,28 @@ class QuarantineRepository:
             msgspec.json.encode(list(faults)).decode(),
             now,
         )
+
+    async def move(self, quarantine_id: str, *, to_store: str) -> str:
+        """Let a waiting item of no store lie with a store; harmless if it waits no more.
+
+        Returns:
+            Its id there: an older one if the same bytes wait there already.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await connection.fetchval(
+                """SELECT true FROM quarantine
+                    WHERE store_id = $1 AND quarantine_id = $2 AND state = 'waiting' FOR UPDATE""",
+                NO_STORE,
+                quarantine_id,
+            ):
+                return quarantine_id
+            moved: str = await connection.fetchval(_MOVE, NO_STORE, quarantine_id, to_store)
+            await connection.execute(
+                "DELETE FROM quarantine WHERE store_id = $1 AND quarantine_id = $2",
+                NO_STORE,
+                quarantine_id,
+            )
+        return moved
 
     async def discard(
         self, store_id: str, quarantine_id: str, *, reason: str, now: datetime

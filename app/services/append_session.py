@@ -141,11 +141,18 @@ class Command:
 
 @dataclass(slots=True)
 class Sweep:
-    """Unit of work: the clocks of one store that are due, claimed under its head."""
+    """Unit of work: the clocks of one store that are due, claimed under its head.
+
+    Attributes:
+        limit: How many are looked at, the longest due first.
+        seen: Those that were looked at, if only to fail.
+        breached: How many alerts were written.
+        failed: How many could not be evaluated and were put off.
+    """
 
     store_id: str
     limit: int = 500
-    seen: int = 0
+    seen: Sequence[DueClock] = ()
     breached: int = 0
     failed: int = 0
     weight: int = 1
@@ -351,11 +358,15 @@ class AppendSession:
     async def _run_sweep(self, unit: Sweep) -> None:
         unit.breached = unit.failed = 0
         due = await self._log.list_due_clocks(unit.store_id, self._now, unit.limit)
-        unit.seen = len(due)
+        unit.seen = due
         await self._load_more([(unit.store_id, clock.kind, clock.key) for clock in due])
         for clock in due:
+            subject = (unit.store_id, clock.kind, clock.key)
             try:
                 wanted = self._breach(unit.store_id, clock)
+                if not wanted and self._runs_still(subject):
+                    message = "its moment has come, but its state says nothing of it"
+                    raise RuntimeError(message)  # noqa: TRY301 - a clock that can't be evaluated
             except Exception as error:
                 logger.exception(
                     "a clock failed to evaluate", store_id=unit.store_id, clock=clock.key
@@ -368,12 +379,19 @@ class AppendSession:
                 )
                 unit.failed += 1
                 continue
-            subject = (unit.store_id, clock.kind, clock.key)
             self._changed.add(subject)
             if wanted:
                 self._detected[subject] = self._now
                 await self._append(unit.store_id, wanted)
                 unit.breached += len(wanted)
+
+    def _runs_still(self, subject: SubjectKey) -> bool:
+        """Whether the state says of a clock that it runs and is due."""
+        entry = self.states.get(subject)
+        return entry is not None and any(
+            clock.state == "running" and clock.next_at <= self._now
+            for clock in clocks_of(entry[1], self._policies, self._stores[subject[0]].zone)
+        )
 
     def _breach(self, store_id: str, clock: DueClock) -> list[NewEvent]:
         entry = self.states.get((store_id, clock.kind, clock.key))

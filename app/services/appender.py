@@ -5,7 +5,7 @@ Units that arrive while a write is under way go together into the next one, so t
 share one commit; a store is in one group at a time. A group takes two round trips: one read, one
 write that is refused when a head moved in between (another process appended); it is then done
 once more under the locks of its heads. A group that fails is done again unit by unit: a bad unit
-fails alone.
+fails alone. Only where it is not known whether the group was written is nothing done twice.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from contextlib import suppress
 import structlog
 
 from app.db.engine import Pool
-from app.db.event_log import EventLog, StaleHeadError
+from app.db.event_log import EventLog, StaleHeadError, is_answer_lost
 from app.domain.errors import DomainError
 from app.domain.policies import Policies
 from app.services.append_session import Answer, AppendSession, Command, Reparse, Unit
@@ -122,7 +122,10 @@ class Appender:
                 unit = queue.popleft()
                 weight += unit[0].weight
                 units.append(unit)
-            if not queue:
+            if queue:
+                # the next time it is the others' turn first
+                self._waiting[store_id] = self._waiting.pop(store_id)
+            else:
                 del self._waiting[store_id]
             if weight >= GROUP_WEIGHT:
                 break
@@ -135,8 +138,8 @@ class Appender:
                 results: Sequence[Exception | None] = await self._decide_and_write(
                     [unit for unit, _ in group]
                 )
-            except Exception:
-                if len(group) == 1:
+            except Exception as error:
+                if len(group) == 1 or is_answer_lost(error):
                     raise
                 logger.info("a group of appends failed and is done unit by unit", exc_info=True)
                 results = [await self._alone(unit) for unit, _ in group]

@@ -5,12 +5,18 @@ from datetime import datetime
 import structlog
 
 from app.db.engine import Pool
-from app.db.event_log import EventLog
-from app.services.append_session import Sweep
+from app.db.event_log import DueClock, EventLog, is_answer_lost
+from app.services.append_session import PUSH_FAILED_CLOCK_BY, Sweep
 from app.services.appender import Appender
 from app.services.time_source import TimeSource
 
 logger = structlog.get_logger(__name__)
+
+PART = 500
+"""Clocks that are swept in one transaction."""
+
+SHRINK = 8
+"""By how much a part is made smaller that failed."""
 
 
 class ClockService:
@@ -24,27 +30,60 @@ class ClockService:
     async def sweep(self) -> int:
         """Breach every running clock that is due; harmless to repeat and to run twice at once.
 
+        A store that can't be swept stands in nobody's way.
+
         Returns:
             How many alerts were written.
+
+        Raises:
+            OSError, asyncpg.PostgresError: The database is away.
         """
         now = await self._time_source.now()
         async with self._pool.acquire() as connection:
             stores = await EventLog(connection).list_stores_with_due_clocks(now)
-        return sum([await self._sweep_store(store_id) for store_id in stores])
+        breached = 0
+        for store_id in stores:
+            try:
+                breached += await self._sweep_store(store_id)
+            except Exception as error:
+                if is_answer_lost(error):
+                    raise
+                logger.exception("the clocks of a store could not be swept", store_id=store_id)
+        return breached
 
     async def _sweep_store(self, store_id: str) -> int:
-        """Breach what is due in one store, a part at a time; a store that fails waits alone."""
+        """Breach what is due in one store, a part at a time.
+
+        A part that fails is done again in smaller ones, until the clock that is to blame is found
+        and put off.
+        """
         breached = 0
+        limit = PART
         while True:
-            sweep = Sweep(store_id)
+            sweep = Sweep(store_id, limit)
             try:
                 await self._appender.submit(sweep)
-            except Exception:
-                logger.exception("the clocks of a store could not be swept", store_id=store_id)
-                return breached
+            except Exception as error:
+                if is_answer_lost(error) or not sweep.seen:
+                    raise
+                if limit == 1:
+                    await self._put_off(store_id, sweep.seen[0], error)
+                limit = max(1, limit // SHRINK)
+                continue
             breached += sweep.breached
-            if sweep.seen < sweep.limit:
+            if len(sweep.seen) < limit:
                 return breached
+            limit = PART
+
+    async def _put_off(self, store_id: str, clock: DueClock, error: Exception) -> None:
+        logger.error("a clock could not be swept", store_id=store_id, exc_info=error)
+        async with self._pool.acquire() as connection:
+            await EventLog(connection).push_clock(
+                store_id,
+                clock,
+                next_at=await self._time_source.now() + PUSH_FAILED_CLOCK_BY,
+                error=f"{type(error).__name__}: {error}",
+            )
 
     async def next_due_at(self, _now: datetime) -> datetime | None:
         """Get the moment at which the next running clock falls due, in whatever store."""

@@ -100,25 +100,35 @@ class IngestService:
         )
         return _answer(message.items, outcomes, warnings, minimal=minimal)
 
-    async def replay(self, waiting: QuarantinedItem) -> None:
-        """Send a waiting item in again; if it still can't be taken, what is wrong is noted."""
+    async def replay(self, waiting: QuarantinedItem) -> str:
+        """Send a waiting item in again; if it still can't be taken, what is wrong is noted.
+
+        One whose store was unknown lies with its store from now on, if that is known.
+
+        Returns:
+            The id of the item; another one where the same bytes waited at its store already.
+        """
         item = waiting.item
         now = await self._time_source.now()
         message = read_message(item.body, item.content_type, item.attributes)
-        await self._known_stores(message.items, None)
+        known = await self._known_stores(message.items, None)
         event = self._door.reread(item, now)
         home = (waiting.store_id or NO_STORE, waiting.quarantine_id)
+        if waiting.store_id is None and event.store_id in known:
+            quarantine_id = await self._quarantine.move(home[1], to_store=event.store_id)
+            home = (event.store_id, quarantine_id)
         if isinstance(event, Rejected):
             await self._quarantine.save_faults(*home, event.reason, event.faults, now=now)
-            return
-        await self._appender.submit(
-            Facts(event.store_id, [event], item_of=lambda _: item, replays={0: home})
-        )
+        else:
+            await self._appender.submit(
+                Facts(event.store_id, [event], item_of=lambda _: item, replays={0: home})
+            )
+        return home[1]
 
     async def _known_stores(
         self, items: Sequence[Any], principal: Principal | None
     ) -> Collection[str]:
-        """Look up the stores that the events name; those that the caller may not write are none."""
+        """Look up the stores that the events name, without those that the caller may not write."""
         named = {item.get("store") for item in items if isinstance(item, dict)}
         codes = [code for code in named if isinstance(code, str) and is_store_code(code)]
         if principal is not None:

@@ -62,7 +62,7 @@ class QuarantineService:
             NotFoundError: There is no such item.
         """
         item = await self._get_waiting(quarantine_id, principal=principal)
-        await self._ingest.replay(item)
+        quarantine_id = await self._ingest.replay(item)
         return await self.get(quarantine_id, principal=principal)
 
     async def discard(
@@ -90,7 +90,7 @@ class QuarantineService:
 
 
 def _visible(stores: Sequence[str] | None, principal: Principal) -> Sequence[str] | None:
-    """Narrow stores to those that the caller is bound to; items of no store are for unbound ones."""
+    """Narrow stores to the caller's; items of no store are for callers bound to none."""
     if principal.stores is None:
         return stores
     return sorted(principal.stores if stores is None else principal.stores.intersection(stores))
