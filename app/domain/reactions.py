@@ -382,8 +382,8 @@ class _Reaction:
         )
 
     def _withdraw(self, call: FollowUp | None, reason: Withdrawal) -> None:
-        """Take back a window of the service's own, if one is in force."""
-        if call is not None and call.own and call.withdrawn_seq is None:
+        """Take back a window of the service's own, if one was set; for that very reason (H16)."""
+        if call is not None and call.own and call.withdrawn_reason != reason:
             self._cancel(call.follow_up_id, reason)
 
     def _cancel(self, key: str, reason: Withdrawal) -> None:

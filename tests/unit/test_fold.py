@@ -184,6 +184,15 @@ def windows(states: Iterable[State]) -> dict[str, object]:
     }
 
 
+def withdrawals(states: Iterable[State]) -> dict[str, str | None]:
+    """Why the service took windows back that it had set."""
+    return {
+        state.follow_up_id: state.withdrawn_reason
+        for state in states
+        if isinstance(state, FollowUp) and state.cancelled_by_service
+    }
+
+
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_b_any_order_of_arrival_ends_in_the_same_states(seed: int) -> None:
@@ -195,6 +204,10 @@ def test_b_any_order_of_arrival_ends_in_the_same_states(seed: int) -> None:
     as_it_came.advance(later)
     otherwise.advance(later)
     assert windows(as_it_came.states.values()) == windows(otherwise.states.values())
+    one, other = withdrawals(as_it_came.states.values()), withdrawals(otherwise.states.values())
+    assert {call: one[call] for call in one.keys() & other} == {
+        call: other[call] for call in one.keys() & other
+    }
     for key, state in as_it_came.states.items():
         if state.last_occurred_at is not None and not isinstance(state, FollowUp):
             assert facts_alone(state) == facts_alone(otherwise.states[key])

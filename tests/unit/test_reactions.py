@@ -325,6 +325,16 @@ def test_h8_a_crms_call_takes_the_place_of_ours(arrival: tuple[int, ...]) -> Non
     assert anchor(shop.first()) == date(2024, 3, 1)
 
 
+def test_h16_a_cancellation_says_its_latest_reason(shop: Simulator) -> None:
+    fact = left("2024-03-01 16:00")
+    shop.post(fact)
+    shop.post(posted("2024-03-01 18:00"))
+    shop.post(retraction(fact))
+    assert shop.first().cancelled_reason == Withdrawal.NO_ANCHOR
+    shop.post(off("2024-03-01 19:00"))
+    assert shop.first().cancelled_reason == Withdrawal.ORDER_CANCELLED
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -565,14 +575,18 @@ def expected(view: FollowUpView | None) -> object:
     )
 
 
-def has_own_call_called_off(history: History) -> bool:
-    """Whether staff cancel a planned call.
+def differs_on_purpose(history: History) -> bool:
+    """Whether the oracle may tell "missed on arrival" from "overdue" otherwise.
 
-    The oracle then leaves its window alone; here the window follows its anchor all the same, so
-    that the retraction of the cancellation finds it whatever arrived first.
+    Staff cancel a planned call: the oracle then leaves its window alone, here it follows its
+    anchor all the same, so that the retraction of the cancellation finds it whatever arrived first. Or an
+    order comes back: the oracle keeps the windows of its completed calls meanwhile, here they are
+    cancelled with it (H5) and set anew.
     """
+    off = {event["id"] for event in history.events if event["type"] == "repair_order.cancelled"}
     return any(
-        event["type"] == "follow_up.cancelled" and event["source"] == "/dms/test"
+        (event["type"] == "follow_up.cancelled" and event["source"] == "/dms/test")
+        or (event["type"] == "event.retracted" and event["data"]["id"] in off)
         for event in history.events
     )
 
@@ -583,7 +597,7 @@ def test_calls_are_planned_as_the_oracle_plans_them(seed: int) -> None:
     history = random_history(Random(seed), orders=3, doubles=False)
     shop = replayed(history)
     oracle = Oracle(history.arrivals, history.zone, history.now, store_id=history.store_id)
-    if has_own_call_called_off(history):
+    if differs_on_purpose(history):
         return
     orders = {e["subject"] for e in history.events if e["type"].startswith("repair_order.")}
     for ro_number in orders:
