@@ -579,9 +579,9 @@ def differs_on_purpose(history: History) -> bool:
     """Whether the oracle may tell "missed on arrival" from "overdue" otherwise.
 
     Staff cancel a planned call: the oracle then leaves its window alone, here it follows its
-    anchor all the same, so that the retraction of the cancellation finds it whatever arrived first. Or an
-    order comes back: the oracle keeps the windows of its completed calls meanwhile, here they are
-    cancelled with it (H5) and set anew.
+    anchor all the same, so that the retraction of the cancellation finds it whatever arrived
+    first. Or an order comes back: the oracle keeps the windows of its completed calls meanwhile,
+    here they are cancelled with it (H5) and set anew.
     """
     off = {event["id"] for event in history.events if event["type"] == "repair_order.cancelled"}
     return any(
