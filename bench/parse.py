@@ -1,4 +1,4 @@
-"""CPU time that the door takes per event: `python bench/parse.py`, a realistic mix, no database."""
+"""CPU time of the door per event, without a database: `python bench/parse.py`."""
 
 import gc
 import statistics

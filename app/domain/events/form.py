@@ -76,7 +76,7 @@ class Content(msgspec.Struct, frozen=True):
 
     def nul_characters(self) -> list[Fault]:
         """Name the texts with a NUL character: models let it pass, PostgreSQL does not."""
-        if b"\\u0000" not in self.canonical:
+        if b"\\" not in self.canonical or b"\\u0000" not in self.canonical:
             return []
         both = orjson.loads(self.canonical)
         return [*check_unknown(both, "/data", depth=_MAX_DEPTH, length=len(self.canonical))]

@@ -165,7 +165,8 @@ def _hmac(secret: bytes, message: bytes) -> bytes:
 def _type_of(item: dict[str, Any], catalog: Catalog) -> tuple[EventType, int]:
     """Return the type of an event and the version that it was sent in."""
     for name in _REQUIRED:
-        if not isinstance(item.get(name), str) or not item[name]:
+        value = item.get(name)
+        if not value or not isinstance(value, str):
             raise _RefusedError(Reason.MISSING_ATTRIBUTE, *_missing(item))
     event_type = catalog.get(item["type"])
     version = 1 if item.get("dataschema") is None else _version(item["dataschema"])
@@ -186,7 +187,7 @@ def _type_of(item: dict[str, Any], catalog: Catalog) -> tuple[EventType, int]:
 def _missing(item: dict[str, Any]) -> Iterator[Fault]:
     for name in _REQUIRED:
         value = item.get(name)
-        if not isinstance(value, str) or not value:
+        if not value or not isinstance(value, str):
             yield Fault(f"/{name}", "missing", f"The attribute {name} must be a text.")
 
 
@@ -224,14 +225,15 @@ def _attributes(
     subject = event_type.subject.canonical(item["subject"])
     if subject is None:
         faults.append(Fault("/subject", "bad-format", event_type.subject.detail))
-    if (
-        not item.keys() <= _USUAL
-        or item.get("datacontenttype", _JSON) != _JSON
-        or len(item["id"]) > MAX_ID
-        or len(item["source"]) > MAX_SOURCE
-        or not storable(item["id"] + item["source"])
-        or item["source"].startswith(OWN_SOURCE)
-        or not event_type.posted
+    event_id, source = item["id"], item["source"]
+    if not (
+        item.keys() <= _USUAL
+        and item.get("datacontenttype", _JSON) == _JSON
+        and len(event_id) <= MAX_ID
+        and len(source) <= MAX_SOURCE
+        and storable(event_id + source)
+        and not source.startswith(OWN_SOURCE)
+        and event_type.posted
     ):
         faults += _odd(item, event_type, version, limits)
     if faults or subject is None or occurred_at is None:

@@ -197,7 +197,7 @@ def check_unknown(value: Any, pointer: str, *, depth: int, length: int) -> Itera
     elif isinstance(value, str):
         yield from check_text(value, pointer, length=length)
     elif isinstance(value, int | float):
-        if not isfinite(value) or (isinstance(value, int) and value not in _INTEGERS):
+        if not (value in _INTEGERS if isinstance(value, int) else isfinite(value)):
             yield Fault(pointer, "out-of-range", "The number is out of range.")
     elif value is not None:
         yield Fault(pointer, "too-deep", "Objects and lists are nested too deeply.")

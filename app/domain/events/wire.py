@@ -37,8 +37,8 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _LONGEST_INTEGER: Final = 4000
 """Digits; the time to read one grows with their square, and Python refuses more than 4300."""
 
-_KEPT_DEPTH: Final = 256
-"""Levels of which a careful reading keeps the values: more than any limit lets in."""
+_DEEP_LEVELS: Final = 4
+"""Levels of objects that are told apart in an event that is nested too deeply."""
 
 
 @dataclass(frozen=True)
@@ -254,76 +254,85 @@ class TooDeep:
 TOO_DEEP: Final = TooDeep()
 
 
-def _value(text: str, position: int) -> tuple[Any, int]:
-    """Return the JSON value that starts at a position, and where it ends."""
+def _value(text: str, position: int, levels: int = _DEEP_LEVELS) -> tuple[Any, int]:
+    """Return the JSON value that starts at a position, and where it ends.
+
+    Of a value that is nested too deeply for recursion, the outermost objects are read, `levels` of
+    them; what is too deep inside of those is `TOO_DEEP`.
+    """
     try:
         return _DECODER.raw_decode(text, position)
     except RecursionError:
-        return _deep_value(text, position)
-
-
-@dataclass(slots=True)
-class _Level:
-    """An object or a list that is being read without recursion."""
-
-    holder: Any
-    closer: str
-    key: str = ""
-
-    def keep(self, value: Any) -> None:
-        if isinstance(self.holder, dict):
-            self.holder[self.key] = value
-        elif isinstance(self.holder, list):
-            self.holder.append(value)
-
-
-def _deep_value(text: str, position: int) -> tuple[Any, int]:
-    """Do the same without recursion, and without what lies too deep."""
-    path: list[_Level] = []
-    while True:
+        if levels == 0 or text[position] != "{":
+            return TOO_DEEP, _end_of_value(text, position)
+    members = {}
+    closed = False
+    while not closed:
+        key, position = _key(text, _skip(text, position + 1))
+        members[key], position = _value(text, _skip(text, position + 1), levels - 1)
         position = _skip(text, position)
-        if text[position : position + 1] in {"[", "{"}:
-            level, position = _opened(text, position, kept=len(path) < _KEPT_DEPTH)
-            if text[position : position + 1] != level.closer:
-                position = _next(text, position, level)
-                path.append(level)
-                continue
-            value, position = level.holder, position + 1
-        else:
-            value, position = _DECODER.raw_decode(text, position)
-        while path:
-            path[-1].keep(value)
-            position = _skip(text, position) + 1
-            mark = text[position - 1 : position]
-            if mark == ",":
-                position = _next(text, position, path[-1])
-                break
-            if mark != path[-1].closer:
-                raise json.JSONDecodeError("Expecting ',' delimiter", text, position - 1)
-            value = path.pop().holder
-        else:
-            return value, position
+        closed = text[position : position + 1] == "}"
+        if not closed and text[position : position + 1] != ",":
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, position)
+    return members, position + 1
 
 
-def _opened(text: str, position: int, *, kept: bool) -> tuple[_Level, int]:
-    """Enter the object or list that opens here."""
-    if text[position] == "[":
-        level = _Level([] if kept else TOO_DEEP, "]")
-    else:
-        level = _Level({} if kept else TOO_DEEP, "}")
-    return level, _skip(text, position + 1)
-
-
-def _next(text: str, position: int, level: _Level) -> int:
-    """Return where the next value of an object or a list starts; read its key if it has one."""
-    if level.closer == "]":
-        return position
-    position = _skip(text, position)
+def _key(text: str, position: int) -> tuple[str, int]:
+    """Return the key at a position, and where its colon is."""
     if text[position : position + 1] != '"':
         message = "Expecting property name enclosed in double quotes"
         raise json.JSONDecodeError(message, text, position)
-    level.key, position = _DECODER.raw_decode(text, position)
+    key, position = _DECODER.raw_decode(text, position)
     position = _skip(text, position)
     if text[position : position + 1] != ":":
         raise json.JSONDecodeError("Expecting ':' delimiter", text, position)
-    return position + 1
+    return key, position
+
+
+_LIST, _OBJECT, _END_LIST, _END_OBJECT, _COMMA, _COLON, _TEXT, _OTHER = range(1, 9)
+"""The groups of a token."""
+
+_TOKEN: Final = re.compile(
+    r"""[ \t\n\r]*+(?:(\[)|(\{)|(\])|(\})|(,)|(:)"""
+    r"""|("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+")"""
+    r"""|(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null)|(.))""",
+    re.DOTALL,
+)
+_VALUE: Final = frozenset({_LIST, _OBJECT, _TEXT, _OTHER})
+_FIRST: Final = {_LIST: _VALUE | {_END_LIST}, _OBJECT: frozenset({_TEXT, _END_OBJECT})}
+_NEXT: Final = {_LIST: _VALUE, _OBJECT: frozenset({_TEXT})}
+_AFTER: Final = {
+    _LIST: frozenset({_COMMA, _END_LIST}),
+    _OBJECT: frozenset({_COMMA, _END_OBJECT}),
+}
+_NAMED: Final = frozenset({_COLON})
+
+
+def _end_of_value(text: str, position: int) -> int:
+    """Return where the JSON value that starts at a position ends, however deep it is.
+
+    Raises:
+        json.JSONDecodeError: It is no JSON.
+    """
+    path: list[int] = []
+    expected = _VALUE
+    for token in _TOKEN.finditer(text, position):
+        kind = token.lastindex
+        if kind not in expected:
+            raise json.JSONDecodeError("Unexpected token", text, token.end() - 1)
+        if kind in _FIRST:
+            path.append(kind)
+            expected = _FIRST[kind]
+        elif kind == _COMMA:
+            expected = _NEXT[path[-1]]
+        elif kind == _COLON:
+            expected = _VALUE
+        elif kind == _TEXT and _OTHER not in expected:
+            expected = _NAMED
+        else:
+            if kind in {_END_LIST, _END_OBJECT}:
+                path.pop()
+            if not path:
+                return token.end()
+            expected = _AFTER[path[-1]]
+    raise json.JSONDecodeError("Unexpected end", text, len(text))
