@@ -623,6 +623,7 @@ def _configuration(socket_dir: Path, options: Mapping[str, str]) -> str:
         "wal_compression": "on",
         "random_page_cost": "1.1",
         "jit": "off",
+        "cluster_name": DATABASE,
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_checkpoints": "off",

@@ -1,12 +1,14 @@
 """The schema: its migrations, the guard on the log, the role that serves."""
 
 import asyncio
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
 from app.db import migrations
-from app.db.engine import APP_ROLE, Connection, Database
+from app.db.engine import APP_ROLE, Connection, Database, open_database
 from app.db.tables import metadata
 
 
@@ -84,6 +86,32 @@ async def test_the_service_works_as_the_serving_role(database: Database) -> None
         assert await pool.fetchval("SELECT current_user") == APP_ROLE
 
 
+@pytest.mark.parametrize("options", ["", "CREATEROLE"])
+async def test_a_user_who_did_not_make_the_serving_role_is_served_all_the_same(
+    server_url: str, template: str, options: str
+) -> None:
+    """The role is there already, made by somebody else: the template's owner."""
+    name = f"test_{uuid4().hex}"
+    owner = await asyncpg.connect(server_url)
+    await owner.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}' {options}")
+    await owner.execute(f"CREATE DATABASE {name} OWNER {name}")
+    parts = urlsplit(server_url)
+    host = parts.netloc.rpartition("@")[2]
+    url = urlunsplit(parts._replace(netloc=f"{name}:{name}@{host}", path=f"/{name}"))
+    try:
+        await migrations.upgrade(url)
+        async with open_database(url) as database:
+            assert (database.role is None) == (
+                await database.read.fetchval("SELECT current_user") == name
+            )
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await database.log.execute("DELETE FROM event")
+    finally:
+        await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await owner.execute(f"DROP ROLE {name}")
+        await owner.close()
+
+
 async def test_the_serving_role_may_write_every_other_table(connection: Connection) -> None:
     missing = await connection.fetch(
         """
@@ -96,7 +124,11 @@ async def test_the_serving_role_may_write_every_other_table(connection: Connecti
         list(metadata.tables),
         APP_ROLE,
     )
-    assert [tuple(row) for row in missing] == [("event", "DELETE"), ("event", "UPDATE")]
+    assert [tuple(row) for row in missing] == [
+        (table, privilege)
+        for table in ("event", "kpi_published")  # what is only ever added to
+        for privilege in ("DELETE", "UPDATE")
+    ]
 
 
 async def test_every_unique_key_leads_with_the_store(connection: Connection) -> None:

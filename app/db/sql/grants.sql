@@ -30,13 +30,13 @@ BEGIN
     REVOKE UPDATE, DELETE, TRUNCATE ON kpi_published FROM servicelane_app; -- restated, never changed
     REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM servicelane_app;
 
-    BEGIN
-        IF NOT pg_has_role(current_user, 'servicelane_app', 'MEMBER') THEN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        BEGIN -- who makes a role may grant it, but is since PostgreSQL 16 no member that may use it
             EXECUTE format('GRANT servicelane_app TO %I', current_user);
-        END IF;
-    EXCEPTION
-        WHEN insufficient_privilege THEN
-            RAISE WARNING 'role servicelane_app exists, but % may not become it', current_user;
-    END;
+        EXCEPTION
+            WHEN insufficient_privilege THEN
+                RAISE WARNING 'role servicelane_app exists, but % may not become it', current_user;
+        END;
+    END IF;
 END
 $$;
