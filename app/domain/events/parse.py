@@ -115,7 +115,7 @@ def parse_event(
 
 def state_key(subject: str, payload: Payload) -> str:
     """Return the key of the state that the event changes; "" of a retraction (J16)."""
-    # `isinstance` takes microseconds to say no of a pydantic model
+    # `isinstance` would ask pydantic's metaclass, in Python, for every event
     if type(payload) is StaffTimecardRecorded:
         return f"{subject}/{payload.work_date.isoformat()}"
     return "" if type(payload) is EventRetracted else subject

@@ -398,6 +398,8 @@ def test_personal_fields_in_parts_of_a_payload_lie_beside_the_log() -> None:
 def test_a_payload_without_personal_fields_leaves_nothing_beside() -> None:
     payload = RepairOrderOpened(work_type="other", advisor="A07", contact=Contact(relation="son"))
     assert made("repair_order.opened", "RO-1", payload).aside is None
+    nothing = RepairOrderOpened(work_type="other", advisor="A07", plate=None)
+    assert made("repair_order.opened", "RO-1", nothing).aside is None
 
 
 def test_the_key_of_a_timecard_made_here_has_its_day() -> None:

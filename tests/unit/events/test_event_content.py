@@ -3,7 +3,7 @@
 import hmac
 import types
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from pydantic import ValidationError
 
 from app.domain.events import payload as fields
 from app.domain.events.catalog import CATALOG, EventType
 from app.domain.events.envelope import NewEvent
+from app.domain.events.follow_up import FollowUpOverdue, FollowUpScheduled
 from app.domain.events.parse import Limits, content_hash, parse_event
 from app.domain.events.payload import Part, Personal
 from app.domain.events.shape import join
@@ -465,3 +467,31 @@ def test_what_is_no_date_is_invalid(day: object) -> None:
     content = form.take({"work_date": day, "attended_hours": 8}, Limits())
     assert isinstance(content, list)
     assert [fault.pointer for fault in content] == ["/data/work_date"]
+
+
+def test_times_and_days_may_be_given_as_such() -> None:
+    local = timezone(timedelta(hours=8))
+    call = FollowUpScheduled(
+        kind="first",
+        opens_at=datetime(2026, 1, 8, tzinfo=local),
+        due_at=datetime(2026, 1, 12, 15, 59, 59, tzinfo=UTC),
+        anchor=date(2026, 1, 5),
+    )
+    assert orjson.loads(CATALOG["follow_up.scheduled"].forms[-1].write(call)) == {
+        "kind": "first",
+        "opens_at": "2026-01-07T16:00:00Z",
+        "due_at": "2026-01-12T15:59:59Z",
+        "anchor": "2026-01-05",
+    }
+    with pytest.raises(ValidationError):
+        FollowUpOverdue(due_at=datetime(2026, 1, 8))  # noqa: DTZ001 - a time without a zone
+    with pytest.raises(ValidationError):
+        FollowUpScheduled.model_validate(call.model_dump() | {"anchor": datetime.now(UTC)})
+
+
+@pytest.mark.parametrize("scale", [True, [], "", "x" * 65])
+def test_j12_a_scale_is_a_short_text_or_a_number(scale: object) -> None:
+    data = {"by": "F03", "channel": "phone", "outcome": "reached", "answers": [{"scale": scale}]}
+    content = CATALOG["follow_up.completed"].forms[-1].take(data, Limits())
+    assert isinstance(content, list)
+    assert [fault.pointer for fault in content] == ["/data/answers/0/scale"]
