@@ -114,9 +114,9 @@ class IngestService:
         known = await self._known_stores(message.items, None)
         event = self._door.reread(item, now)
         home = (waiting.store_id or NO_STORE, waiting.quarantine_id)
-        if waiting.store_id is None and event.store_id in known:
-            quarantine_id = await self._quarantine.move(home[1], to_store=event.store_id)
-            home = (event.store_id, quarantine_id)
+        store_id = event.store_id
+        if waiting.store_id is None and store_id is not None and store_id in known:
+            home = store_id, await self._quarantine.move(home[1], to_store=store_id)
         if isinstance(event, Rejected):
             await self._quarantine.save_faults(*home, event.reason, event.faults, now=now)
         else:

@@ -130,7 +130,10 @@ async def test_processes_share_the_streams_of_their_stores(
         facts = {event.id: event.seq for event in log if not event.own}
         assert len(facts) == 3 * 30 * 2
         assert facts == {
-            event_id: seq for found in answers for store, seq, event_id in found if store == store_id
+            event_id: seq
+            for found in answers
+            for store, seq, event_id in found
+            if store == store_id
         }
 
 
