@@ -21,9 +21,9 @@ from app.db.engine import Connection
 from app.db.quarantine import stored_item
 from app.db.state_rows import SubjectKey
 from app.domain.events.envelope import Event, Kind
+from app.domain.events.item import Item
 from app.domain.events.stored import stored_event
 from app.domain.fold import STATE_TYPES, State
-from app.domain.quarantine import Item
 from app.domain.subject import decode
 from app.domain.webhooks import Notice
 
@@ -202,6 +202,10 @@ class EventLog:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    async def forget_plans(self) -> None:
+        """Let the server plan the statements of this connection anew."""
+        await self._connection.execute("DISCARD PLANS")
 
     async def lock_heads(self, stores: Iterable[str]) -> None:
         """Take the head rows of `stores` until the transaction ends, in order of code."""

@@ -12,13 +12,8 @@ from uuid6 import uuid7
 from app.db.engine import Pool
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
-from app.domain.quarantine import (
-    NO_STORE,
-    Item,
-    QuarantinedItem,
-    QuarantineFilter,
-    QuarantineState,
-)
+from app.domain.events.item import Item
+from app.domain.quarantine import NO_STORE, QuarantinedItem, QuarantineFilter, QuarantineState
 
 _COLUMNS = """
     store_id, quarantine_id, state, reason, errors, body, content_type, attributes, source,

@@ -1,7 +1,6 @@
 """What lies in quarantine: an item's own bytes, and why the log could not take it."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +8,7 @@ from typing import Final
 
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
+from app.domain.events.item import Item
 
 NO_STORE: Final = ""
 """Where items lie whose store is unknown or can't be read."""
@@ -20,29 +20,6 @@ class QuarantineState(StrEnum):
     WAITING = "waiting"
     REPLAYED = "replayed"
     DISCARDED = "discarded"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One element as it was received.
-
-    Attributes:
-        body: Its own bytes: the event in structured and batch mode, the data in binary mode.
-        content_type: As sent.
-        attributes: The `ce-*` headers in binary mode, else empty.
-    """
-
-    body: bytes
-    content_type: str | None
-    attributes: Mapping[str, str]
-
-    @property
-    def body_hash(self) -> bytes:
-        """Identify the item among those that wait: the same bytes again are a repeat (A12)."""
-        digest = hashlib.sha256(self.body)
-        for name in sorted(self.attributes):
-            digest.update(f"\n{name}:{self.attributes[name]}".encode(errors="surrogatepass"))
-        return digest.digest()
 
 
 @dataclass(frozen=True, slots=True)

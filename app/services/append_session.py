@@ -27,11 +27,13 @@ from app.domain.events.catalog import SUBJECTS
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import OWN_SOURCE, Event, Kind, NewEvent, Reason, Rejected
 from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
+from app.domain.events.item import Item
+from app.domain.events.repair_order import RepairOrderDelivered, RepairOrderSettled
 from app.domain.events.retraction import EventRetracted
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event
 from app.domain.follow_up import FollowUp
 from app.domain.policies import Policies
-from app.domain.quarantine import Item, QuarantineState
+from app.domain.quarantine import QuarantineState
 from app.domain.reactions import (
     Cause,
     Wanted,
@@ -224,9 +226,8 @@ class AppendSession:
         subjects: set[SubjectKey] = set()
         for unit in units:
             if isinstance(unit, Facts):
-                for event in unit.events:
-                    identities.append((unit.store_id, event.source, event.id))
-                    subjects.update(_subjects_of(event))
+                identities += [(unit.store_id, event.source, event.id) for event in unit.events]
+                subjects |= _subjects_of(unit.events)
             elif isinstance(unit, Command):
                 subjects.update((unit.store_id, kind, key) for kind, key in unit.reads)
         read = await self._log.read_group({unit.store_id for unit in units}, identities, subjects)
@@ -695,6 +696,11 @@ class AppendSession:
         self, store_id: str, causes: Mapping[tuple[Kind, str], Cause]
     ) -> list[NewEvent]:
         """Ask what the touched orders, follow-ups and complaints want now."""
+        causes = {
+            reacting: cause
+            for reacting, cause in causes.items()
+            if self._may_want(store_id, *reacting)
+        }
         await self._load_more(
             [
                 (store_id, kind, key)
@@ -729,6 +735,14 @@ class AppendSession:
                     pass
         return [_own_event(store_id, want) for want in wanted]
 
+    def _may_want(self, store_id: str, kind: Kind, key: str) -> bool:
+        """Spare the orders that neither left the shop nor have a call: they want nothing."""
+        if kind is not Kind.REPAIR_ORDER or self._follow_ups.get((store_id, key)):
+            return True
+        entry = self.states.get((store_id, kind, key))
+        order = None if entry is None else entry[1]
+        return not isinstance(order, RepairOrder) or bool(order.handovers or order.settlements)
+
     def _calls_of(self, store_id: str, ro_number: str) -> list[FollowUp]:
         """List the follow-ups that are joined to an order, and those planned for it."""
         planned = set(planned_ids(store_id, ro_number))
@@ -745,6 +759,11 @@ class AppendSession:
         ]
 
     # ---- writing
+
+    @property
+    def largest_seq(self) -> int:
+        """The length of the longest stream of the group."""
+        return max((head.seq for head in self._heads.values()), default=0)
 
     async def write(self) -> None:
         """Write all that was decided, in one round trip.
@@ -824,20 +843,30 @@ class AppendSession:
         return customer_no if isinstance(customer_no, str) else None
 
 
-def _subjects_of(event: NewEvent) -> list[SubjectKey]:
-    """Name the subjects whose states an event needs; none for a retraction (its target's)."""
-    if not event.key:
-        return []
-    store_id = event.store_id
-    subjects = [(store_id, event.kind, event.key)]
-    if event.kind is Kind.REPAIR_ORDER:
-        subjects += [(store_id, *other) for other in _companions(store_id, event.kind, event.key)]
-    elif isinstance(event.payload, FollowUpScheduled | FollowUpCompleted):
-        ro_number = event.payload.ro_number
-        if ro_number is not None:
-            subjects += [
-                (store_id, *other) for other in _companions(store_id, Kind.REPAIR_ORDER, ro_number)
-            ]
+_LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled)
+"""Events after which an order has calls to plan."""
+
+
+def _subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:
+    """Name the subjects whose states events need; none for a retraction (its target's).
+
+    What only a rare reaction looks at is read when it comes to that (`_load_more`).
+    """
+    subjects: set[SubjectKey] = set()
+    for event in events:
+        if event.key:
+            subjects.add((event.store_id, event.kind, event.key))
+            payload = event.payload
+            if isinstance(payload, _LEAVE):
+                ro_number = event.key
+            elif isinstance(payload, FollowUpScheduled | FollowUpCompleted) and payload.ro_number:
+                ro_number = payload.ro_number
+            else:
+                continue
+            subjects.update(
+                (event.store_id, *other)
+                for other in _companions(event.store_id, Kind.REPAIR_ORDER, ro_number)
+            )
     return subjects
 
 

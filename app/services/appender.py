@@ -28,6 +28,9 @@ logger = structlog.get_logger(__name__)
 GROUP_WEIGHT = 1_000
 """Events after which a group takes no further unit; a single unit may be larger."""
 
+PLAN_AGAIN_FACTOR = 4
+"""Growth of the longest stream after which a connection's plans are made anew."""
+
 
 class Appender:
     """Groups units of work and owns their transactions.
@@ -56,6 +59,8 @@ class Appender:
         self._busy: set[str] = set()
         self._groups: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._largest = 0
+        self._planned_at: dict[int, int] = {}
 
     async def submit(self, unit: Unit) -> None:
         """Do a unit of work; when this returns, what it decided is durable.
@@ -162,6 +167,7 @@ class Appender:
         """Do the units as one group: on what was read, and under the locks if that was stale."""
         async with self._pool.acquire() as connection:
             log = EventLog(connection)
+            await self._keep_plans_fresh(log, connection.get_server_pid())
             with suppress(StaleHeadError):
                 return await self._attempt(log, units)
             async with connection.transaction():
@@ -186,7 +192,21 @@ class Appender:
             else:
                 results.append(None)
         await session.write()
+        self._largest = max(self._largest, session.largest_seq)
         return results
+
+    async def _keep_plans_fresh(self, log: EventLog, connection_id: int) -> None:
+        """Forget plans that were made for a much smaller log.
+
+        The planner can't tell the indexes of a small table apart, and keeps the plan that it made
+        by chance: on a log that grew it reads a whole store for each event.
+        """
+        if (
+            self._largest
+            > PLAN_AGAIN_FACTOR * self._planned_at.get(connection_id, 0) + GROUP_WEIGHT
+        ):
+            await log.forget_plans()
+            self._planned_at[connection_id] = self._largest
 
 
 def _settle(done: asyncio.Future[None], result: Exception | None) -> None:

@@ -9,9 +9,9 @@ from uuid6 import uuid7
 from app.domain.errors import Fault, InvalidInputError
 from app.domain.events.envelope import NewEvent, Rejected
 from app.domain.events.form import Limits
+from app.domain.events.item import Item
 from app.domain.events.parse import parse_event
 from app.domain.events.wire import read_message
-from app.domain.quarantine import Item
 
 DESK_SOURCE: Final = "/servicelane/desk"
 """The source of facts that staff enter here; unlike the service's own they can be retracted."""

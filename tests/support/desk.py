@@ -12,9 +12,9 @@ from app.db.engine import Database
 from app.db.stores import StoreRepository
 from app.domain.events.envelope import NewEvent, Rejected
 from app.domain.events.form import Limits
+from app.domain.events.item import Item
 from app.domain.events.parse import parse_event
 from app.domain.policies import DEFAULT_POLICIES, Policies
-from app.domain.quarantine import Item
 from app.services.append_session import Facts, Outcome
 from app.services.appender import Appender
 from app.services.clocks import ClockService
@@ -81,14 +81,14 @@ class Desk:
 
     async def move_to(self, moment: datetime) -> None:
         """Move the time, and stop where a clock falls due."""
+        swept_at: datetime | None = None
         while True:
             due = await self.clocks.next_due_at(moment)
-            if due is None or due > moment:
+            if due is None or due > moment or (swept_at is not None and due <= swept_at):
                 break
-            if due > await self.time_source.now():
-                self.time_source.set(due)
-            if not await self.clocks.sweep():
-                break
+            swept_at = due
+            self.time_source.set(max(due, await self.time_source.now()))
+            await self.clocks.sweep()
         self.time_source.set(max(moment, await self.time_source.now()))
 
     async def play(self, history: History) -> AsyncIterator[datetime]:

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from app.domain.errors import MalformedBodyError
-from app.domain.quarantine import Item
+from app.domain.events.item import Item
 
 STRUCTURED: Final = "application/cloudevents+json"
 
