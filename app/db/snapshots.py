@@ -24,12 +24,11 @@ MEMBER_COLUMNS = {
 }
 """Column of the fact that names the member, by grain; '' in it is member null."""
 
-_MEMBERS = f"""
-    CROSS JOIN LATERAL (VALUES
-        ('{STORE_GRAIN}', ''),
-        {", ".join(f"('{grain}', {column})" for grain, column in MEMBER_COLUMNS.items())}
-    ) AS g (grain, member)
-"""
+_MEMBER = (
+    "CASE listed.grain "
+    + " ".join(f"WHEN '{grain}' THEN {column}" for grain, column in MEMBER_COLUMNS.items())
+    + " ELSE '' END"
+)
 _LOCK = """
     SELECT seq, closed_until, closed_seq, time_zone FROM metrics_cursor
      WHERE store_id = $1 FOR UPDATE
@@ -57,7 +56,7 @@ _BEHIND = """
      ORDER BY s.store_id
 """
 _COVERAGE = """
-    SELECT coalesce(c.seq, 0) AS seq, c.closed_until, s.time_zone
+    SELECT coalesce(c.seq, 0) AS seq, s.time_zone
       FROM store s LEFT JOIN metrics_cursor c ON c.store_id = s.store_id
      WHERE s.store_id = $1
 """
@@ -68,17 +67,15 @@ _DROP_DAYS = """
 _DROP_ALL_DAYS = "DELETE FROM kpi_day WHERE store_id = $1"
 _COUNT_DAYS = f"""
     INSERT INTO kpi_day (store_id, code, grain, day, member, reason, numerator, denominator, count)
-    SELECT f.store_id, e.code, g.grain, f.day, g.member,
+    SELECT f.store_id, e.code, listed.grain, f.day, {_MEMBER} AS member,
            CASE WHEN e.numerator IS NULL THEN e.reason ELSE '' END AS reason,
            sum(e.numerator), sum(e.denominator), count(*)
       FROM fact f
      CROSS JOIN LATERAL unnest(f.codes, f.numerators, f.denominators, f.reasons)
            AS e (code, numerator, denominator, reason)
-     {_MEMBERS}
-      JOIN unnest($2::text[], $3::text[]) AS listed (code, grain)
-        ON listed.code = e.code AND listed.grain = g.grain
+      JOIN unnest($2::text[], $3::text[]) AS listed (code, grain) ON listed.code = e.code
      WHERE f.store_id = $1 AND f.day = ANY($4)
-     GROUP BY f.store_id, e.code, g.grain, f.day, g.member, 6
+     GROUP BY f.store_id, e.code, listed.grain, f.day, 5, 6
 """
 _FACT_DAYS = "SELECT day FROM fact WHERE store_id = $1 GROUP BY store_id, day ORDER BY day"
 _PERIODS_WITH_FACTS = """
@@ -96,17 +93,18 @@ _SUMS = """
      GROUP BY store_id, code, 2, grain, member, reason
 """
 _MEDIANS = f"""
-    SELECT e.code, date_trunc($4, f.day::timestamp)::date AS period_start, g.grain, g.member,
-           percentile_disc(0.5) WITHIN GROUP (ORDER BY e.numerator) AS low,
-           percentile_disc(0.5) WITHIN GROUP (ORDER BY e.numerator DESC) AS high
+    SELECT listed.code, date_trunc($4, f.day::timestamp)::date AS period_start, listed.grain,
+           {_MEMBER} AS member,
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY e.sample) AS low,
+           percentile_disc(0.5) WITHIN GROUP (ORDER BY e.sample DESC) AS high
       FROM fact f
-     CROSS JOIN LATERAL unnest(f.codes, f.numerators) AS e (code, numerator)
-     {_MEMBERS}
-      JOIN unnest($2::text[], $3::text[]) AS listed (code, grain)
-        ON listed.code = e.code AND listed.grain = g.grain
-     WHERE f.store_id = $1 AND f.day >= $5 AND f.day < $6 AND e.numerator IS NOT NULL
-       AND ($7::text IS NULL OR g.member = $7)
-     GROUP BY f.store_id, e.code, 2, g.grain, g.member
+     CROSS JOIN unnest($2::text[], $3::text[]) AS listed (code, grain)
+     CROSS JOIN LATERAL (
+           SELECT f.numerators[array_position(f.codes, listed.code)] AS sample OFFSET 0
+           ) AS e
+     WHERE f.store_id = $1 AND f.day >= $5 AND f.day < $6 AND f.basis = ANY($8)
+       AND e.sample IS NOT NULL AND ($7::text IS NULL OR {_MEMBER} = $7)
+     GROUP BY f.store_id, listed.code, 2, listed.grain, 4
 """
 _PUBLISHED = """
     code, period, period_start, grain, member, version, period_end, numerator, denominator, value,
@@ -173,7 +171,6 @@ class Coverage:
     """What the current values of a store cover."""
 
     seq: int
-    closed_until: date | None
     time_zone: str
 
 
@@ -349,15 +346,19 @@ class SnapshotRepository:
         store_id: str,
         *,
         listed: Iterable[tuple[str, str]],
+        bases: Collection[str],
         period: str,
         starts_on: date,
         ends_on: date,
         member: str | None = None,
     ) -> list[Median]:
-        """Find the middle samples of each period and member of the (code, grain) `listed`."""
+        """Find the middle samples of each period and member of the (code, grain) `listed`.
+
+        `bases` are those of the facts that carry them.
+        """
         codes, grains = _columns(listed)
         rows = await self._connection.fetch(
-            _MEDIANS, store_id, codes, grains, period, starts_on, ends_on, member
+            _MEDIANS, store_id, codes, grains, period, starts_on, ends_on, member, list(bases)
         )
         return [Median(**row) for row in rows]
 

@@ -130,18 +130,16 @@ class _Reader:
         self, parts: dict[type_value_key, _Parts], kpis: Iterable[Kpi], period: Period
     ) -> None:
         """Add the middle samples of medians."""
+        medians = [kpi for kpi in kpis if kpi.aggregation == "median"]
         listed = {
-            (kpi.code, grain)
-            for kpi in kpis
-            if kpi.aggregation == "median"
-            for grain in kpi.grains
-            if grain in self.grains
+            (kpi.code, grain) for kpi in medians for grain in kpi.grains if grain in self.grains
         }
         if not listed:
             return
         for row in await self.snapshots.list_medians(
             self.store_id,
             listed=listed,
+            bases={basis for kpi in medians for basis in kpi.bases},
             period=self.unit,
             starts_on=period.start,
             ends_on=period.end,

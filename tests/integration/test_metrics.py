@@ -4,17 +4,23 @@ import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from random import Random
 
+import msgspec
 import pytest
 
 from app.db.engine import Connection, Database
+from app.db.snapshots import STORE_GRAIN
 from app.domain.errors import NotFoundError, UnavailableError
+from app.domain.kpis.registry import KPIS
 from app.domain.policies import Policies, Policy, ValidPolicy
 from app.services.kpis import KpiQuery
 from app.services.metrics import MetricsService
 from tests.support.desk import Desk, at, open_desk, retraction, visit
 from tests.support.histories import cloud_event, random_history
+from tests.support.oracle import KPIS as ORACLE_KPIS
+from tests.support.oracle import Oracle, comparable
 
 _FACTS = """
     SELECT kind, key, basis, day, advisor, technician, team, work_type, assignee, nature, codes,
@@ -76,6 +82,27 @@ async def test_incremental_equals_full(
             await connection.execute("DELETE FROM kpi_day WHERE store_id = $1", store_id)
             await desk.metrics.rebuild(store_id)
             assert await _rows(connection, store_id) == incremental
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_values_agree_with_the_oracle(database: Database, seed: int) -> None:
+    history = random_history(Random(seed), orders=6)
+    async with open_desk(database, history.arrivals[0][1]) as desk:
+        await desk.add_store("S1", history.zone)
+        async for _ in desk.play(history):
+            pass
+        await desk.metrics.refresh("S1")
+        oracle = Oracle(history.arrivals, history.zone, history.now)
+        days = date(2024, 12, 1), date(2026, 6, 1)
+        for code, (_, grains) in ORACLE_KPIS.items():
+            assert set(KPIS[code].grains) == {STORE_GRAIN, *grains}
+            for by, period in product((STORE_GRAIN, *grains), ("day", "month", "quarter", "year")):
+                values = await desk.kpis.get_values("S1", code, KpiQuery(*days, period, by))
+                told = comparable(msgspec.to_builtins(values)["values"])
+                said = comparable(
+                    value.on_the_wire() for value in oracle.kpi(code, period, *days, by=by)
+                )
+                assert told == said, (code, by, period)
 
 
 async def test_sums_are_those_of_the_facts(database: Database, connection: Connection) -> None:
