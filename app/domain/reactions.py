@@ -11,6 +11,7 @@ in the same transaction and lets the states evolve by it; reacting again then wa
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Literal, TypeGuard
 from zoneinfo import ZoneInfo
 
@@ -59,6 +60,7 @@ class Wanted(msgspec.Struct, frozen=True):
     cause: Cause
 
 
+@lru_cache(maxsize=4096)
 def planned_ids(store_id: str, ro_number: str) -> tuple[str, str]:
     """The ids of the follow-ups that the service plans for an order: first, second.
 

@@ -277,12 +277,33 @@ class AppendSession:
             await self._run_sweep(unit)
 
     async def _run_facts(self, unit: Facts) -> None:
-        unit.outcomes = []
-        targets = await self._find_targets(unit)
-        accepted: list[NewEvent] = []
-        aimed: list[SubjectKey] = []
+        """Take in the unit, and with it the retractions that waited for its events (A1).
+
+        All of it enters before anything reacts: what is retracted at once moves nothing.
+        """
         head = self._heads[unit.store_id]
-        seq = head.seq
+        accepted: list[NewEvent] = []
+        newest = await self._take_in(unit, accepted)
+        while newest and head.waiting_retractions:
+            newest = await self._take_in(await self._waiting_for(unit.store_id, newest), accepted)
+        # what a retracted event was joined to is to react to its going
+        await self._load_more(
+            [
+                (unit.store_id, event.kind, event.key)
+                for event in accepted
+                if type(event.payload) is EventRetracted
+            ]
+        )
+        await self._append(unit.store_id, accepted)
+        if accepted and head.waiting_retractions:
+            await self._count_waiting(unit.store_id)
+
+    async def _take_in(self, unit: Facts, accepted: list[NewEvent]) -> list[NewEvent]:
+        """Decide what becomes of each event; add to `accepted` what gets a seq, and return it."""
+        unit.outcomes = []
+        targets = await self._find_targets(unit, accepted)
+        before = len(accepted)
+        seq = self._heads[unit.store_id].seq + before
         for position, event in enumerate(unit.events):
             identity = (unit.store_id, event.source, event.id)
             known = self._identities.get(identity)
@@ -296,26 +317,18 @@ class AppendSession:
             if known is not None:
                 self._refuse(unit, position, Reason.IDENTITY_CONFLICT, _conflict(known[0]))
                 continue
-            if isinstance(event.payload, EventRetracted):
-                refusal = self._aim(event, targets)
+            if targets is not None:
+                refusal = _aim(event, targets)
                 if refusal is not None:
                     self._refuse(unit, position, *refusal)
                     continue
-                aimed.append((unit.store_id, event.kind, event.key))
+                targets[event.source, event.id] = _target(event)
             seq += 1
             self._identities[identity] = (seq, event.content_hash)
-            targets[event.source, event.id] = Target(
-                event.source, event.id, seq, event.type, event.kind, event.key, event.subject
-            )
             accepted.append(event)
             unit.outcomes.append(Accepted(seq))
             self._resolve(unit, position, seq)
-        if aimed:
-            # what a retracted event was joined to is to react to its going
-            await self._load_more(aimed)
-        await self._append(unit.store_id, accepted)
-        if head.waiting_retractions and accepted:
-            await self._replay_retractions(unit.store_id, accepted)
+        return accepted[before:]
 
     async def _run_command(self, unit: Command) -> None:
         kept = unit.idempotency
@@ -410,52 +423,22 @@ class AppendSession:
 
     # ---- retractions
 
-    async def _find_targets(self, unit: Facts) -> dict[tuple[str, str], Target]:
-        """Find what the unit's retractions name; events of this group are among it."""
+    async def _find_targets(
+        self, unit: Facts, accepted: Iterable[NewEvent]
+    ) -> dict[tuple[str, str], Target] | None:
+        """Find what the unit's retractions name in the log and in this group; None without any."""
         named = [
             (event.payload.source, event.payload.id)
             for event in unit.events
-            if isinstance(event.payload, EventRetracted)
+            if type(event.payload) is EventRetracted
         ]
         if not named:
-            return {}
+            return None
         targets = await self._log.find_targets(unit.store_id, named)
-        for (store_id, kind, key), events in self._pending.items():
+        for (store_id, _, _), events in self._pending.items():
             if store_id == unit.store_id:
-                for event in events:
-                    targets[event.source, event.id] = Target(
-                        event.source, event.id, event.seq, event.type, kind, key, event.subject
-                    )
-        return targets
-
-    def _aim(
-        self, event: NewEvent, targets: Mapping[tuple[str, str], Target]
-    ) -> tuple[Reason, Fault] | None:
-        """Point a retraction at its target's subject, or say why it can't be (A5-A7)."""
-        payload = event.payload
-        if not isinstance(payload, EventRetracted):
-            message = "only retractions have a target"
-            raise TypeError(message)
-        target = targets.get((payload.source, payload.id))
-        if target is None or (event.source, event.id) == (payload.source, payload.id):
-            return Reason.RETRACTION_TARGET_UNKNOWN, Fault(
-                "/data/id",
-                "unknown",
-                f"No event {payload.id} of source {payload.source} is in the log of this store.",
-            )
-        if target.source == OWN_SOURCE:
-            return Reason.INVALID_DATA, Fault(
-                "/data/source", "not-retractable", "What the service wrote can't be retracted."
-            )
-        subject = SUBJECTS[target.kind].canonical(event.subject)
-        if subject != target.subject:
-            return Reason.INVALID_DATA, Fault(
-                "/subject",
-                "other-subject",
-                f"The event to retract is about {target.subject}, not {event.subject}.",
-            )
-        event.kind, event.key, event.subject = target.kind, target.key, target.subject
-        return None
+                targets |= {(event.source, event.id): _target(event) for event in events}
+        return targets | {(event.source, event.id): _target(event) for event in accepted}
 
     def _is_ours(self, event: NewEvent) -> bool:
         """Whether the service plans the follow-up itself: moving it is a command (A7)."""
@@ -465,11 +448,8 @@ class AppendSession:
         entry = self.states.get((event.store_id, event.kind, event.key))
         return entry is not None and isinstance(entry[1], FollowUp) and entry[1].own
 
-    async def _replay_retractions(self, store_id: str, targets: Sequence[NewEvent]) -> None:
-        """Let retractions that waited for these events follow them (A1).
-
-        A retraction that enters may itself be awaited by another one: `_run_facts` asks again.
-        """
+    async def _waiting_for(self, store_id: str, targets: Iterable[NewEvent]) -> Facts:
+        """Make a unit of the retractions in quarantine that wait for these events."""
         aims = [(event.source, event.id) for event in targets]
         waiting = dict(await self._log.list_waiting_retractions(store_id, aims))
         for aim in aims:
@@ -491,10 +471,7 @@ class AppendSession:
             read = await self._log.read_group([], identities, [])
             for position, known in read.identities.items():
                 self._identities.setdefault(identities[position], known)
-            await self._run_facts(
-                Facts(store_id, events, item_of=lambda position: items[position], replays=replays)
-            )
-        await self._count_waiting(store_id)
+        return Facts(store_id, events, item_of=lambda position: items[position], replays=replays)
 
     def _waits(self, store_id: str, quarantine_id: str) -> bool:
         """Whether a retraction in quarantine waits still, as far as this group knows."""
@@ -903,6 +880,39 @@ def _conflict(seq: int) -> Fault:
         f"Source and id are those of event {seq}, whose content differs. A correction is a new "
         "event with an id of its own; retract the old one.",
     )
+
+
+def _target(event: NewEvent | Event) -> Target:
+    """Describe an event of this group as the target of a retraction."""
+    return Target(event.source, event.id, event.kind, event.key, event.subject)
+
+
+def _aim(
+    event: NewEvent, targets: Mapping[tuple[str, str], Target]
+) -> tuple[Reason, Fault] | None:
+    """Point a retraction at its target's subject, or say why it can't be (A5-A7)."""
+    payload = event.payload
+    if type(payload) is not EventRetracted:
+        return None
+    target = targets.get((payload.source, payload.id))
+    if target is None or (event.source, event.id) == (payload.source, payload.id):
+        return Reason.RETRACTION_TARGET_UNKNOWN, Fault(
+            "/data/id",
+            "unknown",
+            f"No event {payload.id} of source {payload.source} is in the log of this store.",
+        )
+    if target.source == OWN_SOURCE:
+        return Reason.INVALID_DATA, Fault(
+            "/data/source", "not-retractable", "What the service wrote can't be retracted."
+        )
+    if SUBJECTS[target.kind].canonical(event.subject) != target.subject:
+        return Reason.INVALID_DATA, Fault(
+            "/subject",
+            "other-subject",
+            f"The event to retract is about {target.subject}, not {event.subject}.",
+        )
+    event.kind, event.key, event.subject = target.kind, target.key, target.subject
+    return None
 
 
 _OURS: Final = Fault(

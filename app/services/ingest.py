@@ -16,7 +16,7 @@ import msgspec
 from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quarantine_row
 from app.domain.access import Principal
 from app.domain.errors import Fault, PayloadTooLargeError
-from app.domain.events.envelope import NewEvent, Rejected
+from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.wire import Message, read_message
 from app.domain.quarantine import NO_STORE, QuarantinedItem
 from app.domain.stores import is_store_code
@@ -213,42 +213,73 @@ def _answer(
 ) -> bytes:
     """Write the answer of design/events.md: counts, then the outcome of each event."""
     accepted = duplicate = quarantined = 0
-    results: list[dict[str, Any]] = []
+    results: list[_Result | _Refusal] = []
     for index, (item, outcome) in enumerate(zip(items, outcomes, strict=True)):
-        result: dict[str, Any] = {"index": index}
-        if isinstance(item, dict):
-            result["source"] = _text(item.get("source"))
-            result["id"] = _text(item.get("id"))
         match outcome:
-            case Accepted():
+            case Accepted(seq):
                 accepted += 1
-                if minimal and index not in warnings:
-                    continue
-                result |= {"outcome": "accepted", "store": item["store"], "seq": str(outcome.seq)}
-                result["warnings"] = warnings.get(index, ())
-            case Duplicate():
+                if not minimal or index in warnings:
+                    results.append(_result(index, item, "accepted", seq, warnings.get(index, ())))
+            case Duplicate(seq):
                 duplicate += 1
-                result |= {"outcome": "duplicate", "store": item["store"], "seq": str(outcome.seq)}
-                result["warnings"] = warnings.get(index, ())
+                results.append(_result(index, item, "duplicate", seq, warnings.get(index, ())))
             case Quarantined():
                 quarantined += 1
-                result |= {
-                    "outcome": "quarantined",
-                    "reason": outcome.reason,
-                    "quarantine_id": outcome.quarantine_id,
-                    "errors": outcome.faults,
-                }
+                results.append(_refusal(index, item, outcome))
             case None:
                 message = "every event of a message has an outcome"
                 raise RuntimeError(message)
-        results.append(result)
-    return msgspec.json.encode(
-        {
-            "accepted": accepted,
-            "duplicate": duplicate,
-            "quarantined": quarantined,
-            "results": results,
-        }
+    return _encode_answer(_Answer(accepted, duplicate, quarantined, results))
+
+
+class _Result(msgspec.Struct):
+    index: int
+    source: str
+    id: str
+    outcome: str
+    store: str
+    seq: str
+    warnings: tuple[Fault, ...]
+
+
+class _Refusal(msgspec.Struct):
+    index: int
+    source: str | None
+    id: str | None
+    outcome: str
+    reason: Reason
+    quarantine_id: str
+    errors: tuple[Fault, ...]
+
+
+class _Answer(msgspec.Struct):
+    accepted: int
+    duplicate: int
+    quarantined: int
+    results: list[_Result | _Refusal]
+
+
+_encode_answer = msgspec.json.Encoder().encode
+
+
+def _result(
+    index: int, item: Mapping[str, Any], outcome: str, seq: int, warnings: tuple[Fault, ...]
+) -> _Result:
+    return _Result(index, item["source"], item["id"], outcome, item["store"], str(seq), warnings)
+
+
+def _refusal(index: int, item: object, outcome: Quarantined) -> _Refusal:
+    source = id_ = None
+    if isinstance(item, dict):
+        source, id_ = _text(item.get("source")), _text(item.get("id"))
+    return _Refusal(
+        index,
+        source,
+        id_,
+        "quarantined",
+        outcome.reason,
+        outcome.quarantine_id,
+        outcome.faults,
     )
 
 
