@@ -14,7 +14,7 @@ _SAVE = f"""
     ON CONFLICT (store_id) DO UPDATE SET
         name = excluded.name, time_zone = excluded.time_zone, currency = excluded.currency,
         locale = excluded.locale, updated_at = excluded.updated_at
-    RETURNING {_COLUMNS}, created_at = updated_at AS is_new
+    RETURNING {_COLUMNS}, xmax = 0 AS is_new
 """
 _ADD_HEAD = """
     INSERT INTO stream_head (store_id, seq, recorded_at, waiting_retractions)
