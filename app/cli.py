@@ -22,6 +22,8 @@ from rich.text import Text
 from uvicorn.importer import import_from_string
 
 from app.db import embedded, migrations
+from app.demo import tour
+from app.demo.serving import DemoError
 from app.domain.access import ALL_SCOPES, Scope
 from app.domain.errors import DomainError
 from app.factory import open_factory
@@ -46,6 +48,7 @@ cli.add_typer(openapi, name="openapi")
 _APP = "app.main:create_app"
 _STOP_SECONDS = 10
 _OPERATOR_ERRORS = (
+    DemoError,
     DomainError,
     embedded.EmbeddedServerError,
     migrations.SchemaError,
@@ -89,6 +92,34 @@ def serve(
             finally:
                 # whoever is impatient now would leave the embedded server running
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+@cli.command()
+def demo(
+    host: Annotated[str | None, typer.Option(help="Instead of SERVICELANE_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Instead of SERVICELANE_PORT.")] = None,
+    months: Annotated[int, typer.Option(min=1, max=36, help="How far the life goes back.")] = 6,
+    stores: Annotated[int, typer.Option(min=1, max=50, help="How many shops.")] = 1,
+    *,
+    leave: Annotated[bool, typer.Option("--exit", help="End after the tour.")] = False,
+) -> None:
+    """Show the life of a made-up shop, on a database of its own, then serve it until Ctrl-C."""
+    settings = Settings()
+    configure_logging("error", settings.log_format)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _exit)
+    options = tour.Options(
+        data_dir=settings.data_dir,
+        host=settings.host if host is None else host,
+        port=settings.port if port is None else port,
+        months=months,
+        stores=stores,
+        stays=not leave,
+    )
+    try:
+        tour.run(options)
     except KeyboardInterrupt:
         sys.exit(0)
 

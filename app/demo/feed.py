@@ -1,0 +1,106 @@
+"""Posts the life of the shops over HTTP: batches, four requests at a time, outcomes counted.
+
+All that is said of one subject goes down one lane, so that it arrives in order: what retracts or
+contradicts an event never overtakes it, and the outcomes are those to expect.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from zlib import crc32
+
+import httpx
+import orjson
+
+from app.demo.posting import Arrival
+
+LANES: Final = 4
+BATCH: Final = 500
+
+_TRIES: Final = 6
+_BATCH_TYPE: Final = "application/cloudevents-batch+json"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was posted, what was to be expected, and what came of it.
+
+    Outcomes are accepted, duplicate, or the reason for the quarantine.
+    """
+
+    expected: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reached: datetime | None = None
+
+    @property
+    def events(self) -> int:
+        """How many events were answered."""
+        return self.outcomes.total()
+
+    @property
+    def quarantined(self) -> int:
+        """How many of them lie in quarantine."""
+        return self.events - self.outcomes["accepted"] - self.outcomes["duplicate"]
+
+    @property
+    def is_as_expected(self) -> bool:
+        """Whether each event had the outcome that it was made for."""
+        return self.expected == self.outcomes
+
+
+async def post_all(
+    client: httpx.AsyncClient, arrivals: Iterable[Arrival], tell: Callable[[Tally], None]
+) -> Tally:
+    """Post everything that arrives; tells the tally after each answer.
+
+    Raises:
+        httpx.HTTPError: The service refused, or was away for longer than a few tries.
+    """
+    tally = Tally()
+    lanes = [asyncio.Queue[list[Arrival] | None](maxsize=2) for _ in range(LANES)]
+
+    async def drive(lane: asyncio.Queue[list[Arrival] | None]) -> None:
+        while (batch := await lane.get()) is not None:
+            tally.outcomes += await _post(client, batch)
+            tally.reached = max(batch[-1].arrives_at, tally.reached or batch[-1].arrives_at)
+            tell(tally)
+
+    async def sort() -> None:
+        waiting: list[list[Arrival]] = [[] for _ in lanes]
+        for arrival in arrivals:
+            tally.expected[arrival.outcome] += 1
+            number = crc32(str(arrival.event.get("subject")).encode()) % LANES
+            waiting[number].append(arrival)
+            if len(waiting[number]) == BATCH:
+                await lanes[number].put(waiting[number])
+                waiting[number] = []
+        for lane, rest in zip(lanes, waiting, strict=True):
+            if rest:
+                await lane.put(rest)
+            await lane.put(None)
+
+    async with asyncio.TaskGroup() as group:
+        for lane in lanes:
+            group.create_task(drive(lane))
+        await sort()
+    return tally
+
+
+async def _post(client: httpx.AsyncClient, batch: list[Arrival]) -> Counter[str]:
+    """Post a batch, again if the service asks for it: a repeat does no harm."""
+    body = orjson.dumps([arrival.event for arrival in batch])
+    headers = {"content-type": _BATCH_TYPE, "prefer": "return=minimal"}
+    for again in range(_TRIES):
+        response = await client.post("/v1/events", content=body, headers=headers)
+        if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or again == _TRIES - 1:
+            break
+        await asyncio.sleep(float(response.headers.get("retry-after", "1")))
+    response.raise_for_status()
+    answer = response.json()
+    reasons = Counter(
+        result["reason"] for result in answer["results"] if result["outcome"] == "quarantined"
+    )
+    return reasons + Counter(accepted=answer["accepted"], duplicate=answer["duplicate"])

@@ -1,0 +1,336 @@
+"""The demo from its beginning to its end: a shop's half year, and what the service makes of it."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import httpx
+from pydantic import SecretStr
+
+from app.demo.feed import post_all
+from app.demo.life import DEFAULT_ZONE, arrivals, months_before, store_codes
+from app.demo.receiver import Received, Receiver, open_receiver
+from app.demo.serving import DemoError, base_url, free_port, new_place, served
+from app.demo.show import Stage, kpi_table, open_console, plain_table, timeline_table
+from app.domain.access import ALL_SCOPES, Scope
+from app.factory import open_factory
+from app.settings import Settings
+
+SEED: Final = 20260101
+TIMEOUT_SECONDS: Final = 900.0
+WEBHOOK_SECONDS: Final = 60.0
+
+_STEPS: Final = 6
+_RATE: Final = "on_time_delivery_rate"
+_GOOD_STORY: Final = 3
+_CALLER: Final = "F01"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller of the demo chose."""
+
+    data_dir: Path
+    host: str
+    port: int
+    months: int
+    stores: int
+    stays: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of the demo's service: one for whoever looks at it, one for the shop's systems."""
+
+    visitor: str
+    shop: str
+
+
+def run(options: Options) -> None:
+    """Give the demo; returns when the service has ended, or after the tour.
+
+    Raises:
+        DemoError: It can't be given; the text says why and what to do.
+        EmbeddedServerError: Its database can't be started.
+    """
+    stage = Stage(open_console(), ZoneInfo(DEFAULT_ZONE), _STEPS)
+    port = free_port(options.host, options.port)
+    url = base_url(options.host, port)
+    stage.console.print(
+        "Servicelane demo 演示: a car dealership's workshop, its promises and its figures.\n"
+        "Everything here is made up, and apart from any real data 全部为虚构数据."
+    )
+    stage.step("A database and a service of the demo's own 启动数据库和服务")
+    began = time.monotonic()
+    with new_place(options.data_dir) as place:
+        keys = asyncio.run(_issue_keys(place.database_url))
+        with served(place, options.host, port) as process, open_receiver() as receiver:
+            stage.say(f"Ready after {time.monotonic() - began:.0f} s on {url}")
+            tour = _Tour(stage, receiver, options, keys)
+            try:
+                asyncio.run(tour.give(url))
+            except (httpx.HTTPError, ExceptionGroup) as error:
+                raise DemoError(_trouble(error, place.log)) from error
+            if options.stays:
+                _stay(stage, process, place.log)
+
+
+class _Tour:
+    """The steps that talk to the service over HTTP."""
+
+    def __init__(self, stage: Stage, receiver: Receiver, options: Options, keys: Keys) -> None:
+        self._stage = stage
+        self._receiver = receiver
+        self._options = options
+        self._keys = keys
+        self._zone = ZoneInfo(DEFAULT_ZONE)
+        self._stores = store_codes(options.stores)
+        self._store = self._stores[0]
+        self._stop = datetime.now(UTC)
+        self._start = months_before(self._stop, options.months)
+
+    async def give(self, url: str) -> None:
+        """Give the tour, in order."""
+        async with (
+            _client(url, self._keys.visitor) as client,
+            _client(url, self._keys.shop) as shop,
+        ):
+            await self._make_stores(client)
+            await self._post_life(shop)
+            await self._run_night(client)
+            first, _ = await self._show_kpis(client)
+            order = await self._show_why(client, first)
+            await self._show_webhook(client)
+            self._say_where_to_look(url, first, order)
+
+    async def _make_stores(self, client: httpx.AsyncClient) -> None:
+        for number, store_id in enumerate(self._stores, 1):
+            body = {"name": f"Demo shop {number} 示范店{number}", "time_zone": DEFAULT_ZONE}
+            await _ask(client, "PUT", f"/v1/stores/{store_id}", json=body)
+
+    async def _post_life(self, shop: httpx.AsyncClient) -> None:
+        stage = self._stage
+        stage.step("The life of the shop, posted over HTTP 上报门店业务事件")
+        stage.say(
+            f"{', '.join(self._stores)}: {stage.minute(self._start)} to "
+            f"{stage.minute(self._stop)}, about 40 repair orders 工单 a day and store; with late, "
+            "repeated, contradicting and broken events"
+        )
+        life = arrivals(self._stores, self._start, self._stop, SEED)
+        with stage.progress(self._start, self._stop) as bar:
+            tally = await post_all(shop, life, bar.tell)
+            seconds = bar.seconds
+        stage.say(
+            f"{tally.events:,} events in {seconds:.0f} s ({tally.events / seconds:,.0f} a "
+            f"second): {tally.outcomes['accepted']:,} accepted 接收, "
+            f"{tally.outcomes['duplicate']:,} duplicates 重复 (taken once), "
+            f"{tally.quarantined:,} in quarantine 隔离 with a reason"
+        )
+        if tally.is_as_expected:
+            stage.say("Each had the outcome that it was made for 结果与预期一致.", "green")
+            return
+        table = plain_table("Outcome 结果", "expected 预期", "got 实际")
+        for outcome in sorted(tally.expected | tally.outcomes):
+            counts = (tally.expected[outcome], tally.outcomes[outcome])
+            table.add_row(outcome, *(f"{count:,}" for count in counts))
+        stage.say("Not every event had the outcome that it was made for 结果与预期不符:", "red")
+        stage.show(table)
+
+    async def _run_night(self, client: httpx.AsyncClient) -> None:
+        self._stage.step("The night: judge, add up, publish 夜间任务")
+        began = time.monotonic()
+        answer = await _ask(client, "POST", "/v1/jobs/nightly/runs", json={})
+        for night in answer["items"]:
+            self._stage.say(
+                f"{night['store_id']}: {night['state']} after {time.monotonic() - began:.0f} s; "
+                f"{night}"
+            )
+
+    def _month(self) -> tuple[date, date]:
+        """The last full month, or this one if more days of it are known."""
+        today = self._stop.astimezone(self._zone).date()
+        born = self._start.astimezone(self._zone).date()
+        this = today.replace(day=1)
+        last = (this - timedelta(days=1)).replace(day=1)
+        if born <= last or (this - born) > (today - this):
+            return last, this
+        return this, (this + timedelta(days=31)).replace(day=1)
+
+    async def _show_kpis(self, client: httpx.AsyncClient) -> tuple[date, date]:
+        first, after = self._month()
+        begins = max(first, self._start.astimezone(self._zone).date())
+        title = f"The KPIs of {first:%B %Y}" + (f" (from the {begins.day}th)" * (begins > first))
+        self._stage.step(f"{title} against their targets 月度指标")
+        query = _period(first, after)
+        families = {
+            item["code"]: item["family"]
+            for item in (await _ask(client, "GET", "/v1/kpis"))["items"]
+        }
+        overview = await _ask(client, "GET", f"/v1/stores/{self._store}/kpis", params=query)
+        self._stage.show(kpi_table(overview, families, first))
+        self._stage.say(
+            "Calls 回访 that were never made are not counted here: their time was over before "
+            "the service heard of the visit, so it blames nobody."
+        )
+        return first, after
+
+    async def _show_why(self, client: httpx.AsyncClient, first: date) -> str:
+        """Open the rate down to one late order; returns its number."""
+        self._stage.step("Every number opens: why was this car late? 为什么迟交")
+        path = f"/v1/stores/{self._store}/kpis/{_RATE}/explain"
+        _, after = self._month()
+        query = _period(first, after) | {"part": "denominator", "limit": "100"}
+        late = [
+            item
+            for item in (await _ask(client, "GET", path, params=query))["items"]
+            if item["reason"] == "late"
+        ]
+        told = [item for item in late if len(item["events"]) >= _GOOD_STORY]
+        item = (told or late)[0]
+        number = str(item["subject"])
+        order_path = f"/v1/stores/{self._store}/repair-orders/{number}"
+        order = await _ask(client, "GET", order_path)
+        timeline = await _ask(client, "GET", f"{order_path}/timeline", params={"limit": "100"})
+        stage = self._stage
+        stage.say(
+            f"Repair order 工单 {number}, {order['work_type']}, advisor 服务顾问 "
+            f"{order['advisor']}, technician 技师 {order['technician']}: "
+            f"{order['on_time']['verdict']} 迟交"
+        )
+        stage.say(order["on_time"]["explanation"]["en"], "bold")
+        stage.say(order["on_time"]["explanation"]["zh"], "bold")
+        deciding = frozenset(order["on_time"]["deciding_events"])
+        stage.show(timeline_table(stage, timeline["items"][::-1], deciding))
+        stage.say("● decided the verdict 判定依据")
+        return number
+
+    async def _show_webhook(self, client: httpx.AsyncClient) -> None:
+        stage, receiver = self._stage, self._receiver
+        stage.step("A promise breaks: a call falls overdue, a webhook arrives 回访超时提醒")
+        body = {"url": receiver.url, "description": "receiver of the demo"}
+        endpoint = await _ask(client, "POST", "/v1/webhook-endpoints", json=body)
+        receiver.trust(endpoint["secret"])
+        calls = await self._open_calls(client)
+        if not calls:
+            stage.say("No call is open just now, so none can fall overdue.")
+            return
+        call = calls[0]
+        stage.say(
+            f"Call 首次回访 {call['follow_up_id']} for {call['ro_number']} is open 待回访 and due "
+            f"by {stage.minute(call['due_at'])}."
+        )
+        due_at = datetime.fromisoformat(call["due_at"])
+        moved = await _ask(
+            client,
+            "PUT",
+            "/v1/sandbox/clock",
+            json={"now": (due_at + timedelta(seconds=30)).isoformat()},
+        )
+        stage.say(
+            "Nobody calls. The demo runs as a sandbox 沙盒, so its clock can be put forward: now "
+            f"it is {stage.minute(moved['now'])}."
+        )
+        arrived = await _wait(receiver, "follow_up.overdue", call["follow_up_id"])
+        if not arrived:
+            raise DemoError("The webhook did not arrive within a minute.")
+        self._show_received(arrived)
+        path = f"/v1/stores/{self._store}/follow-ups/{call['follow_up_id']}/completion"
+        done = {"by": _CALLER, "channel": "phone", "outcome": "reached"}
+        await _ask(client, "POST", path, json=done)
+        stage.say(f"{_CALLER} calls the customer after all 补打回访电话.")
+        resolved = await _wait(receiver, "follow_up.resolved", call["follow_up_id"])
+        if not resolved:
+            raise DemoError("The webhook of the end did not arrive within a minute.")
+        self._show_received(resolved[-1:])
+
+    async def _open_calls(self, client: httpx.AsyncClient) -> Sequence[Mapping[str, Any]]:
+        """List the first calls that may be made now, the first due first."""
+        path = f"/v1/stores/{self._store}/follow-ups"
+        query = {"status": "open", "kind": "first", "limit": "1"}
+        found: list[Mapping[str, Any]] = (await _ask(client, "GET", path, params=query))["items"]
+        return found
+
+    def _show_received(self, arrived: Sequence[Received]) -> None:
+        received = arrived[-1]
+        event = received.event
+        others = f" (and {len(arrived) - 1} more of the same day)" if len(arrived) > 1 else ""
+        self._stage.say(
+            f"Webhook 回调 arrived, signature right 签名正确: {event['type']} of "
+            f"{event['subject']}, webhook-id {received.webhook_id}{others}",
+            "green",
+        )
+
+    def _say_where_to_look(self, url: str, first: date, order: str) -> None:
+        console = self._stage.console
+        _, after = self._month()
+        store = f"{url}/v1/stores/{self._store}"
+        curl = f'curl -s -H "Authorization: Bearer {self._keys.visitor}"'
+        period = f"from={first}&to={after}&period=month"
+        lines = (
+            "",
+            f"Look around 接下来: {url}/docs (Authorize 授权 with this key)",
+            f"  {self._keys.visitor}",
+            "",
+            f"{curl} '{store}/kpis/{_RATE}?{period}&by=advisor'",
+            f"{curl} '{store}/kpis/{_RATE}/explain?{period}&part=denominator'",
+            f"{curl} '{store}/repair-orders/{order}'",
+            f"{curl} '{store}/follow-ups?status=overdue'",
+            f"{curl} '{url}/v1/quarantine?store={self._store}'",
+        )
+        for line in lines:
+            console.print(line, soft_wrap=True)
+
+
+def _stay(stage: Stage, process: subprocess.Popen[bytes], log: Path) -> None:
+    stage.console.print(
+        "\nThe service stays up until Ctrl-C; everything stops then 按 Ctrl-C 结束."
+    )
+    if process.wait() != 0:
+        raise DemoError(f"The service ended by itself; its log is {log}.")
+
+
+def _trouble(error: BaseException, log: Path) -> str:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    said = str(error) or type(error).__name__
+    if isinstance(error, httpx.HTTPStatusError):
+        said += f"\n{error.response.text}"
+    return f"The service did not answer as it should: {said}\nIts log is {log}."
+
+
+async def _issue_keys(database_url: str) -> Keys:
+    settings = Settings(database_url=SecretStr(database_url))
+    async with open_factory(settings) as factory:
+        visitor = await factory.access.issue(name="demo", scopes=ALL_SCOPES, stores=None)
+        scopes = frozenset({Scope.EVENTS_WRITE})
+        shop = await factory.access.issue(name="demo shop systems", scopes=scopes, stores=None)
+    return Keys(visitor.token, shop.token)
+
+
+def _client(url: str, key: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=url,
+        headers={"authorization": f"Bearer {key}"},
+        timeout=TIMEOUT_SECONDS,
+        trust_env=False,  # a proxy of the environment is not for this machine's own address
+    )
+
+
+async def _ask(client: httpx.AsyncClient, method: str, path: str, **sent: Any) -> Any:
+    response = await client.request(method, path, **sent)
+    response.raise_for_status()
+    return response.json()
+
+
+async def _wait(receiver: Receiver, event_type: str, subject: str) -> list[Received]:
+    return await asyncio.to_thread(receiver.wait_for, event_type, subject, WEBHOOK_SECONDS)
+
+
+def _period(first: date, after: date) -> dict[str, str]:
+    return {"from": first.isoformat(), "to": after.isoformat(), "period": "month"}
