@@ -81,7 +81,7 @@ _FIND_LATEST = """
      ) AS latest
 """
 _FIND_TARGETS = """
-    SELECT e.source, e.event_id, e.seq, e.type, e.kind, e.key, e.subject
+    SELECT e.source, e.event_id, e.kind, e.key, e.subject
       FROM unnest($2::text[], $3::text[]) AS r (source, event_id)
       JOIN event e ON e.store_id = $1 AND e.source = r.source AND e.event_id = r.event_id
 """
@@ -170,8 +170,6 @@ class Target:
 
     source: str
     id: str
-    seq: int
-    type: str
     kind: Kind
     key: str
     subject: str
@@ -295,8 +293,6 @@ class EventLog:
             (row["source"], row["event_id"]): Target(
                 source=row["source"],
                 id=row["event_id"],
-                seq=row["seq"],
-                type=row["type"],
                 kind=Kind(row["kind"]),
                 key=row["key"],
                 subject=row["subject"],

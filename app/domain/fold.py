@@ -102,15 +102,15 @@ def fold(kind: Kind, key: str, events: Iterable[Event]) -> State | None:
         events: All of them, the retractions that aim at them included.
 
     Returns:
-        None if no event stands.
+        None if no event stands. Of a complaint a fact must stand: what the service wrote about its
+        clock is nothing without it.
     """
-    stand = standing(events)
-    if not stand:
-        return None
     own: list[Event] = []
     facts: list[Event] = []
-    for event in stand:
+    for event in standing(events):
         (own if is_service_event(event) else facts).append(event)
+    if not facts and (not own or kind is Kind.COMPLAINT):
+        return None
     facts.sort(key=_order)
     state = new_state(kind, key)
     for event in facts:

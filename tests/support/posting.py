@@ -30,7 +30,7 @@ async def post(factory: Factory, *events: CloudEvent) -> dict[str, Any]:
 
 
 async def outcomes(factory: Factory, *events: CloudEvent) -> list[str]:
-    """Post a batch; gives each outcome in a word: the seq, `=seq` of a duplicate, or the reason."""
+    """Post a batch; gives the outcomes in a word each: seq, `=seq` of a duplicate, or reason."""
     return [word(result) for result in (await post(factory, *events))["results"]]
 
 
