@@ -87,7 +87,12 @@ class FollowUpService:
         )
 
     async def list_of_order(self, store_id: str, ro_number: str) -> list[FollowUpView]:
-        """List the follow-ups of a repair order, by id; empty if it has none."""
+        """List the follow-ups of a repair order, by id; empty if it has none.
+
+        Raises:
+            NotFoundError: There is no such store.
+        """
+        await self._stores.get(store_id)
         now = await self._time_source.now()
         found = await self._repository.list_of(FollowUp, store_id, "ro_number", ro_number)
         return [_view(kept, now) for kept in found]
