@@ -77,7 +77,12 @@ class FileService:
         return page_of(views, page.limit, lambda view: (view.key,))
 
     async def list_vehicles_of(self, store_id: str, customer_no: str) -> list[FileView[Vehicle]]:
-        """List a customer's vehicles, by VIN; empty if none are known."""
+        """List a customer's vehicles, by VIN; empty if none are known.
+
+        Raises:
+            NotFoundError: There is no such store.
+        """
+        await self._stores.get(store_id)
         found = await self._repository.list_of(Vehicle, store_id, "customer_no", customer_no)
         return await self._views(Kind.VEHICLE, store_id, found)
 
