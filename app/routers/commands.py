@@ -6,7 +6,7 @@ import orjson
 from fastapi import Depends, Header, Request, Response
 
 from app.domain.errors import InvalidInputError
-from app.services.append_session import Answer
+from app.services.units import Answer
 from app.services.desk import Conditions
 
 

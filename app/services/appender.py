@@ -19,9 +19,10 @@ from app.db.engine import Pool
 from app.db.event_log import EventLog, StaleHeadError, is_answer_lost
 from app.domain.errors import DomainError
 from app.domain.policies import Policies
-from app.services.append_session import Answer, AppendSession, Command, Reparse, Unit
+from app.services.append_session import AppendSession
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
+from app.services.units import Answer, Command, Reparse, Unit
 
 logger = structlog.get_logger(__name__)
 

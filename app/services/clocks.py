@@ -6,9 +6,10 @@ import structlog
 
 from app.db.engine import Pool
 from app.db.event_log import DueClock, EventLog, is_answer_lost
-from app.services.append_session import PUSH_FAILED_CLOCK_BY, Sweep
+from app.services.append_session import PUSH_FAILED_CLOCK_BY
 from app.services.appender import Appender
 from app.services.time_source import TimeSource
+from app.services.units import Sweep
 
 logger = structlog.get_logger(__name__)
 

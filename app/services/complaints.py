@@ -22,12 +22,12 @@ from app.domain.events.complaint import (
 from app.domain.events.envelope import Kind, NewEvent
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.policies import Policies
-from app.services.append_session import Answer, Command, CommandContext
 from app.services.appender import Appender
 from app.services.desk import Caller, PersonalFields
 from app.services.door import Door
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
+from app.services.units import Answer, Command, CommandContext
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from app.domain.access import Principal
 from app.domain.errors import VersionMismatchError
 from app.domain.events.envelope import Kind
 from app.domain.fold import retracted
-from app.services.append_session import CommandContext, Idempotency
+from app.services.units import CommandContext, Idempotency
 
 
 @dataclass(frozen=True, slots=True)

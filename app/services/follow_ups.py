@@ -19,12 +19,12 @@ from app.domain.events.follow_up import (
 from app.domain.follow_up import FollowUp, FollowUpStatus
 from app.domain.ids import follow_up_id
 from app.domain.pages import Page, PageRequest, page_of
-from app.services.append_session import Answer, Command, CommandContext
 from app.services.appender import Appender
 from app.services.desk import Caller
 from app.services.door import Door
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
+from app.services.units import Answer, Command, CommandContext
 
 
 @dataclass(frozen=True, slots=True)

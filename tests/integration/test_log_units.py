@@ -14,9 +14,10 @@ from app.domain.errors import NotFoundError
 from app.domain.events.envelope import Kind
 from app.factory import Factory, open_factory
 from app.services import appender as appender_module
-from app.services.append_session import AppendSession, Sweep
+from app.services.append_session import AppendSession
 from app.services.desk import Caller
 from app.services.time_source import MovableTimeSource
+from app.services.units import Sweep
 from app.settings import Settings
 from tests.support.facts import delivered, event, opened
 from tests.support.histories import CloudEvent

@@ -15,7 +15,6 @@ from app.domain.events.form import Limits
 from app.domain.events.item import Item
 from app.domain.events.parse import parse_event
 from app.domain.policies import DEFAULT_POLICIES, Policies
-from app.services.append_session import Facts, Outcome
 from app.services.appender import Appender
 from app.services.clocks import ClockService
 from app.services.kpis import KpiService
@@ -23,6 +22,7 @@ from app.services.metrics import MetricsService
 from app.services.nightly import NightlyService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import MovableTimeSource
+from app.services.units import Facts, Outcome
 from tests.support.histories import History, cloud_event
 
 SECRET = b"s" * 32
