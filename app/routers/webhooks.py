@@ -345,7 +345,7 @@ _describe(
     event_example(),
     summary="Any other event type that the endpoint asks for 其他订阅的事件",
     description="An event of the store's log, without personal fields. The schema of `data` is "
-    "that of the type; `GET /v1/event-types` has them all.",
+    "that of the type; the body of `POST /v1/events` has them all.",
 )
 _describe(
     TEST_EVENT_TYPE,
