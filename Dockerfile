@@ -10,6 +10,7 @@ RUN python -m venv /build/tools \
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY alembic alembic
+COPY openapi-examples openapi-examples
 RUN /build/tools/bin/python -m hatchling build -t wheel \
     && /opt/servicelane/bin/pip install --no-deps dist/*.whl
 

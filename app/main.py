@@ -6,6 +6,8 @@
 import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import deepcopy
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
@@ -17,12 +19,14 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import problems
 from app.db.migrations import check_schema
+from app.domain.errors import MalformedBodyError, PayloadTooLargeError
 from app.factory import Factory, open_factory
 from app.routers import (
     complaints,
     customers,
     docs,
     events,
+    examples,
     follow_ups,
     health,
     jobs,
@@ -230,7 +234,27 @@ def _openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(problems.schemas())
             schemas.update(event_components())
+            _complete_problems(document)
+            examples.add_examples(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     return openapi
+
+
+def _complete_problems(document: dict[str, Any]) -> None:
+    """Say of each operation what its form alone brings about.
+
+    Whatever takes a body refuses one that is no JSON or too large; what is public asks for no key.
+    """
+    of_bodies = problems.responses(MalformedBodyError, PayloadTooLargeError)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            responses = operation["responses"]
+            if "requestBody" in operation:
+                for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+                    responses.setdefault(str(status.value), deepcopy(of_bodies[status]))
+            if "security" not in operation:
+                for status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+                    responses.pop(str(status.value), None)
+            operation["responses"] = dict(sorted(responses.items()))

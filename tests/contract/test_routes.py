@@ -98,7 +98,10 @@ def test_every_operation_can_be_told_apart_and_has_its_words(document: dict[str,
 
 def test_every_operation_lists_its_problems(document: dict[str, Any]) -> None:
     for path, method, operation in _operations(document):
-        assert {"401", "403", "422", "500", "503"} <= set(operation["responses"]), (method, path)
+        listed = set(operation["responses"])
+        assert {"422", "500", "503"} <= listed, (method, path)
+        assert ({"401", "403"} <= listed) == ("security" in operation), (method, path)
+        assert "requestBody" not in operation or {"400", "413"} <= listed, (method, path)
 
 
 def test_what_is_refused_is_always_a_problem(document: dict[str, Any]) -> None:
@@ -113,11 +116,11 @@ def test_the_problems_of_the_registry_the_document_and_the_documentation_are_the
     document: dict[str, Any],
 ) -> None:
     in_document = {
-        (code, example["value"]["status"])
+        (example["value"]["type"].removeprefix(TYPE_PREFIX), example["value"]["status"])
         for _, _, operation in _operations(document)
         for status, response in operation["responses"].items()
         if int(status) >= 400
-        for code, example in response["content"]["application/problem+json"]["examples"].items()
+        for example in response["content"]["application/problem+json"]["examples"].values()
     }
     text = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
     documented = re.findall(r"^## ([a-z-]+)\n\n(\d{3}) ([^.]+)\.", text, re.MULTILINE)
