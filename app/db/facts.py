@@ -92,7 +92,7 @@ _CHANGES = """
           FROM sides
          GROUP BY kind, key, basis
     )
-    SELECT kind, key, basis, before::text, after::text, count(*) OVER () AS total
+    SELECT kind, key, basis, before::text, after::text
       FROM moved
      WHERE before IS DISTINCT FROM after
        AND ((before ->> 'day' >= $6 AND before ->> 'day' < $7
@@ -293,18 +293,15 @@ class FactRepository:
         after: int,
         until: int,
         limit: int,
-    ) -> tuple[list[Change], int]:
-        """List what moved a published value, in the log's range (after, until], the last first.
+    ) -> list[Change]:
+        """List what moved published values, in the log's range (after, until], the last first.
 
         Args:
             store_id: Whose.
-            selection: Which value; member None: of whatever member.
+            selection: Which values: changes that have a side in it.
             after: The log up to here is in the version before.
             until: The log up to here is in the new one.
             limit: Most changes.
-
-        Returns:
-            The changes, and how many there are in all.
         """
         rows = await self._connection.fetch(
             _CHANGES,
@@ -318,7 +315,7 @@ class FactRepository:
             None if selection.grain == STORE_GRAIN else selection.member,
             limit,
         )
-        changes = [
+        return [
             Change(
                 kind=Kind(row["kind"]),
                 key=row["key"],
@@ -328,7 +325,6 @@ class FactRepository:
             )
             for row in rows
         ]
-        return changes, rows[0]["total"] if rows else 0
 
     async def list_explained(
         self,

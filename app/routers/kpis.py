@@ -21,7 +21,7 @@ from app.routers.schemas.kpis import (
     OverviewOut,
     PublishedValuesOut,
 )
-from app.services.kpis import KpiQuery
+from app.services.kpi_queries import KpiQuery
 
 router = APIRouter(prefix="/v1", tags=["kpis"])
 

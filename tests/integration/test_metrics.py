@@ -15,7 +15,7 @@ from app.db.snapshots import STORE_GRAIN
 from app.domain.errors import NotFoundError, UnavailableError
 from app.domain.kpis.registry import KPIS
 from app.domain.policies import Policies, Policy, ValidPolicy
-from app.services.kpis import KpiQuery
+from app.services.kpi_queries import KpiQuery
 from app.services.metrics import MetricsService
 from tests.support.desk import Desk, at, open_desk, retraction, visit
 from tests.support.histories import cloud_event, random_history

@@ -20,7 +20,8 @@ from app.domain.kpis.values import value_of
 from app.domain.pages import PageRequest
 from app.domain.periods import local_day
 from app.services import nightly
-from app.services.kpis import KpiQuery, PublishedValue
+from app.services.kpi_answers import PublishedValue
+from app.services.kpi_queries import KpiQuery
 from tests.support.desk import Desk, at, open_desk, retraction, visit
 from tests.support.histories import random_history
 
