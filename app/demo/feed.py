@@ -93,10 +93,12 @@ async def _post(client: httpx.AsyncClient, batch: list[Arrival]) -> Counter[str]
     """Post a batch, again if the service asks for it: a repeat does no harm."""
     body = orjson.dumps([arrival.event for arrival in batch])
     headers = {"content-type": _BATCH_TYPE, "prefer": "return=minimal"}
-    for again in range(_TRIES):
+    tries = 1
+    while True:
         response = await client.post("/v1/events", content=body, headers=headers)
-        if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or again == _TRIES - 1:
+        if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or tries == _TRIES:
             break
+        tries += 1
         await asyncio.sleep(float(response.headers.get("retry-after", "1")))
     response.raise_for_status()
     answer = response.json()

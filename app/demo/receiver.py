@@ -1,4 +1,4 @@
-"""A receiver of webhooks, as a customer's system would have one: a small HTTP server on loopback."""
+"""A receiver of webhooks, as somebody's own system would have one: a small server on loopback."""
 
 import json
 import queue

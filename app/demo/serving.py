@@ -134,12 +134,8 @@ def free_port(host: str, port: int) -> int:
 
 def base_url(host: str, port: int) -> str:
     """Tell the URL by which the service is reached from this machine."""
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - is compared
-    return (
-        f"http://[{name}]:{port}"
-        if name.count(":") > 1 and "[" not in name
-        else (f"http://{name}:{port}")
-    )
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def ignore_signals() -> None:

@@ -12,18 +12,64 @@ from zoneinfo import ZoneInfo
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from app.demo.feed import Tally
-from app.domain.kpis.reasons import REASONS
 
-_PLAIN_WIDTH: Final = 150
+_PLAIN_WIDTH: Final = 180
+_ROOM_FOR_REASONS: Final = 130
 _PERCENT_PLACES: Final = 2
 _PARTS_OF_TEN: Final = 10
-_ALWAYS_RATIO: Final = frozenset({"promise_changes_per_visit"})
+_NO_PERCENTAGE: Final = frozenset({"promise_changes_per_visit"})
+_REASONS: Final = {
+    "comeback-open": "not looked into yet 返修待鉴定",
+    "hours-missing": "hours missing 缺工时",
+    "missed-on-arrival": "heard of too late 录入时已过期",
+    "negative-span": "times contradict 时间矛盾",
+    "never-opened": "opening missing 无开单记录",
+    "no-costs": "costs missing 无成本",
+    "no-defect": "no defect 无缺陷",
+    "no-parts-requested": "no parts needed 无需备件",
+    "no-promise": "no time promised 无承诺时间",
+    "no-start": "opening missing 无开单记录",
+    "not-due": "not due yet 未到期",
+    "not-inspected": "not inspected 无检验",
+    "other-work-type": "other work 其他类型",
+}
+_FIELDS: Final = {
+    "promised_at": "promised for",
+    "reason": "reason",
+    "confirmed_by_customer": "customer agreed",
+    "work_type": "work",
+    "advisor": "advisor",
+    "technician": "technician",
+    "team": "team",
+    "level": "level",
+    "passed": "passed",
+    "inspector": "by",
+    "delivered_at": "delivered",
+    "description": "more work",
+    "amount": "amount",
+    "accepted": "agreed",
+    "signed": "signed",
+    "kind": "call",
+    "opens_at": "not before",
+    "due_at": "at the latest",
+    "assignee": "by",
+    "by": "by",
+    "channel": "by way of",
+    "outcome": "outcome",
+    "customer_says_on_time": "customer says on time",
+}
 
 
 def open_console() -> Console:
@@ -51,7 +97,7 @@ class Stage:
 
     def say(self, text: str, style: str = "") -> None:
         """Say a sentence."""
-        self.console.print(Text("  " + text, style=style))
+        self.console.print(Text("  " + text, style=style), soft_wrap=True)
 
     def show(self, table: Table) -> None:
         """Show a table."""
@@ -137,24 +183,28 @@ def plain_table(*columns: str, **options: Any) -> Table:
 
 
 def kpi_table(
-    overview: Mapping[str, Any], families: Mapping[str, Mapping[str, str]], start: date
+    overview: Mapping[str, Any],
+    families: Mapping[str, Mapping[str, str]],
+    start: date,
+    width: int,
 ) -> Table:
     """Show each KPI of a month beside its target, under the heading of its family."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("KPI 指标", no_wrap=True)
+    table = plain_table()
+    table.add_column("KPI 指标", no_wrap=width >= _ROOM_FOR_REASONS)
     for title in ("Value 数值", "Target 目标"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("Verdict 判定", no_wrap=True)
     table.add_column("Made of 分子/分母", justify="right", no_wrap=True)
-    table.add_column("Not counted 未计入", style="dim")
+    if width >= _ROOM_FOR_REASONS:
+        table.add_column("Not counted 未计入")
     family = ""
     for item in overview["items"]:
-        if families[item["code"]]["en"] != family:
-            words = families[item["code"]]
+        words = families[item["code"]]
+        if words["en"] != family:
             family = words["en"]
             table.add_row(Text(f"{words['en']} {words['zh']}", style="bold"))
         value = next(v for v in item["values"] if v["period_start"] == start.isoformat())
-        table.add_row(
+        cells = (
             f"  {item['name']['en']} {item['name']['zh']}",
             number(item["code"], item["unit"], value["value"]),
             _target(item),
@@ -162,33 +212,27 @@ def kpi_table(
             _parts(value),
             _not_counted(value["not_counted"]),
         )
+        table.add_row(*cells[: len(table.columns)])
     return table
 
 
 def number(code: str, unit: str, value: str | None) -> str:
     """Write a value for people: rates as percent, money with separators."""
     if value is None:
-        return "no data"
+        return "no data 无数据"
     exact = Decimal(value)
-    if unit == "ratio" and code not in _ALWAYS_RATIO:
-        return f"{_percent(exact)} %"
-    if unit == "money":
-        return f"¥ {exact:,.0f}"
-    if unit == "count":
-        return f"{exact:,f}"
-    return (
-        f"{exact:.2f} {'h' if unit == 'hours' else 'min'}"
-        if unit
-        in {
-            "hours",
-            "minutes",
-        }
-        else f"{exact:.2f}"
-    )
-
-
-def _percent(exact: Decimal) -> str:
-    return f"{exact * 100:.{_PERCENT_PLACES}f}"
+    match unit:
+        case "ratio" if code not in _NO_PERCENTAGE:
+            text = f"{exact * 100:.2f} %"
+        case "money":
+            text = f"¥ {exact:,.0f}"
+        case "count":
+            text = f"{exact:,f}"
+        case "hours" | "minutes":
+            text = f"{exact:.2f} {unit}"
+        case _:
+            text = f"{exact:.2f}"
+    return text
 
 
 def _target(item: Mapping[str, Any]) -> str:
@@ -198,7 +242,7 @@ def _target(item: Mapping[str, Any]) -> str:
     return f"{sign} {Decimal(item['target']) * 100:.1f} %"
 
 
-def _verdict(met: bool | None) -> Text:  # noqa: FBT001 - a value, no switch
+def _verdict(met: bool | None) -> Text:
     if met is None:
         return Text("")
     return Text("met 达标", style="green") if met else Text("missed 未达标", style="bold red")
@@ -211,9 +255,9 @@ def _parts(value: Mapping[str, Any]) -> str:
 
 
 def _not_counted(reasons: Mapping[str, int]) -> str:
-    """Say how many were left out, and why, in words."""
-    return "; ".join(
-        f"{count:,}: {REASONS[reason].en} {REASONS[reason].zh}"
+    """Say how many were left out, and why, the most first."""
+    return ", ".join(
+        f"{count:,} {_REASONS.get(reason, reason)}"
         for reason, count in sorted(reasons.items(), key=lambda pair: -pair[1])
     )
 
@@ -222,31 +266,31 @@ def timeline_table(
     stage: Stage, entries: Sequence[Mapping[str, Any]], deciding: frozenset[str]
 ) -> Table:
     """Show what happened to an order, first things first; what decided the verdict is marked."""
-    table = plain_table("", "When 时间", "What 事件", "Said 内容")
+    table = plain_table("", "When 时间", "What 事件", "How 内容")
     for entry in entries:
         decided = entry["seq"] in deciding
-        words = entry["title"] + (" (taken back 已撤回)" if entry["retracted"] else "")
+        taken_back = " (taken back 已撤回)" if entry["retracted"] else ""
         table.add_row(
             "●" if decided else "",
             stage.minute(entry["time"]),
-            words,
-            Text(said(stage, entry["data"]), overflow="ellipsis", no_wrap=True),
+            entry["title"] + taken_back,
+            said(stage, entry["data"]),
             style="bold" if decided else "",
         )
     return table
 
 
 def said(stage: Stage, data: Mapping[str, Any]) -> str:
-    """Write the plain fields of an event in a line."""
+    """Write what matters of an event in a line."""
     parts = []
-    for name, value in data.items():
-        match value:
-            case dict() | list():
+    for name, word in _FIELDS.items():
+        match data.get(name):
+            case None:
                 continue
-            case bool():
-                parts.append(f"{name}: {'yes' if value else 'no'}")
-            case str() if name.endswith("_at"):
-                parts.append(f"{name}: {stage.minute(value)}")
-            case _:
-                parts.append(f"{name}: {value}")
+            case bool() as answer:
+                parts.append(f"{word}: {'yes' if answer else 'no'}")
+            case str() as moment if name.endswith("_at"):
+                parts.append(f"{word}: {stage.minute(moment)}")
+            case value:
+                parts.append(f"{word}: {value}")
     return ", ".join(parts)

@@ -17,7 +17,14 @@ from app.demo.feed import post_all
 from app.demo.life import DEFAULT_ZONE, arrivals, months_before, store_codes
 from app.demo.receiver import Received, Receiver, open_receiver
 from app.demo.serving import DemoError, base_url, free_port, new_place, served
-from app.demo.show import Stage, kpi_table, open_console, plain_table, timeline_table
+from app.demo.show import (
+    Stage,
+    kpi_table,
+    open_console,
+    plain_table,
+    said,
+    timeline_table,
+)
 from app.domain.access import ALL_SCOPES, Scope
 from app.factory import open_factory
 from app.settings import Settings
@@ -28,7 +35,6 @@ WEBHOOK_SECONDS: Final = 60.0
 
 _STEPS: Final = 6
 _RATE: Final = "on_time_delivery_rate"
-_GOOD_STORY: Final = 3
 _CALLER: Final = "F01"
 
 
@@ -132,6 +138,9 @@ class _Tour:
             f"{tally.outcomes['duplicate']:,} duplicates 重复 (taken once), "
             f"{tally.quarantined:,} in quarantine 隔离 with a reason"
         )
+        reasons = sorted(set(tally.outcomes) - {"accepted", "duplicate"})
+        told = ", ".join(f"{reason} {tally.outcomes[reason]}" for reason in reasons)
+        stage.say(f"Reasons 隔离原因: {told}")
         if tally.is_as_expected:
             stage.say("Each had the outcome that it was made for 结果与预期一致.", "green")
             return
@@ -146,11 +155,16 @@ class _Tour:
         self._stage.step("The night: judge, add up, publish 夜间任务")
         began = time.monotonic()
         answer = await _ask(client, "POST", "/v1/jobs/nightly/runs", json={})
+        seconds = time.monotonic() - began
         for night in answer["items"]:
+            if night["state"] != "done":
+                raise DemoError(f"The night of {night['store_id']} failed: {night['error']}")
+            done = night["detail"] or {}
             self._stage.say(
-                f"{night['store_id']}: {night['state']} after {time.monotonic() - began:.0f} s; "
-                f"{night}"
+                f"{night['store_id']}: {done.get('subjects', 0):,} orders, calls, complaints and "
+                f"timecards judged, {done.get('published', 0):,} values published 已发布"
             )
+        self._stage.say(f"Done after {seconds:.0f} s")
 
     def _month(self) -> tuple[date, date]:
         """The last full month, or this one if more days of it are known."""
@@ -173,10 +187,16 @@ class _Tour:
             for item in (await _ask(client, "GET", "/v1/kpis"))["items"]
         }
         overview = await _ask(client, "GET", f"/v1/stores/{self._store}/kpis", params=query)
-        self._stage.show(kpi_table(overview, families, first))
+        self._stage.show(kpi_table(overview, families, first, self._stage.console.width))
+        calls = next(item for item in overview["items"] if item["code"] == "follow_up_rate")
+        reasons = calls["values"][0]["not_counted"]
         self._stage.say(
-            "Calls 回访 that were never made are not counted here: their time was over before "
-            "the service heard of the visit, so it blames nobody."
+            f"Read the follow-up rates 回访率 with care: {reasons.get('missed-on-arrival', 0):,} "
+            "calls of the month were never made and are not counted."
+        )
+        self._stage.say(
+            "The service heard of these visits only today, when it was too late to call, so it "
+            "blames nobody 补录的历史不计入超时."
         )
         return first, after
 
@@ -191,24 +211,33 @@ class _Tour:
             for item in (await _ask(client, "GET", path, params=query))["items"]
             if item["reason"] == "late"
         ]
-        told = [item for item in late if len(item["events"]) >= _GOOD_STORY]
-        item = (told or late)[0]
-        number = str(item["subject"])
+        if not late:
+            raise DemoError("No car was late, so there is nothing to explain; try more months.")
+        number = str(max(late, key=self._worth_telling)["subject"])
         order_path = f"/v1/stores/{self._store}/repair-orders/{number}"
         order = await _ask(client, "GET", order_path)
         timeline = await _ask(client, "GET", f"{order_path}/timeline", params={"limit": "100"})
         stage = self._stage
+        work = order["work_type"].replace("_", " ")
         stage.say(
-            f"Repair order 工单 {number}, {order['work_type']}, advisor 服务顾问 "
-            f"{order['advisor']}, technician 技师 {order['technician']}: "
-            f"{order['on_time']['verdict']} 迟交"
+            f"Repair order 工单 {number}: {work}, advisor 服务顾问 {order['advisor']}, "
+            f"technician 技师 {order['technician']}"
         )
-        stage.say(order["on_time"]["explanation"]["en"], "bold")
-        stage.say(order["on_time"]["explanation"]["zh"], "bold")
+        for text in order["on_time"]["explanation"].values():
+            stage.say(text, "bold")
         deciding = frozenset(order["on_time"]["deciding_events"])
         stage.show(timeline_table(stage, timeline["items"][::-1], deciding))
         stage.say("● decided the verdict 判定依据")
         return number
+
+    def _worth_telling(self, item: Mapping[str, Any]) -> tuple[bool, bool]:
+        """Rank stories: best one in which a promise was changed, within a day."""
+        days = {
+            datetime.fromisoformat(e["time"]).astimezone(self._zone).date() for e in item["events"]
+        }
+        return "repair_order.promise_changed" in {e["type"] for e in item["events"]}, len(
+            days
+        ) == 1
 
     async def _show_webhook(self, client: httpx.AsyncClient) -> None:
         stage, receiver = self._stage, self._receiver
@@ -222,8 +251,8 @@ class _Tour:
             return
         call = calls[0]
         stage.say(
-            f"Call 首次回访 {call['follow_up_id']} for {call['ro_number']} is open 待回访 and due "
-            f"by {stage.minute(call['due_at'])}."
+            f"The first call 首次回访 after repair order {call['ro_number']} is open 待回访, "
+            f"to be made by {stage.minute(call['due_at'])}."
         )
         due_at = datetime.fromisoformat(call["due_at"])
         moved = await _ask(
@@ -261,9 +290,12 @@ class _Tour:
         event = received.event
         others = f" (and {len(arrived) - 1} more of the same day)" if len(arrived) > 1 else ""
         self._stage.say(
-            f"Webhook 回调 arrived, signature right 签名正确: {event['type']} of "
-            f"{event['subject']}, webhook-id {received.webhook_id}{others}",
+            f"Webhook 回调 arrived at {self._receiver.url}, signature right 签名正确{others}:",
             "green",
+        )
+        self._stage.say(
+            f"  {event['type']}, webhook-id {received.webhook_id}, "
+            f"{said(self._stage, event['data'])}"
         )
 
     def _say_where_to_look(self, url: str, first: date, order: str) -> None:
