@@ -1,7 +1,7 @@
 """Run the benchmark: `make bench`, or `python -m bench [case ...]`.
 
-Every figure is a ratio between the service and a hand-written endpoint (bench/baseline.py) on the
-same database server, measured in turn in one run: the machine may be noisy, the ratio is not.
+Figures are ratios between the service and a hand-written endpoint (bench/baseline.py) on the same
+database server, measured in turn in one run: the machine may be noisy, a ratio is less so.
 """
 
 import argparse
@@ -13,33 +13,48 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 import orjson
+import psutil
 
 from app.db import embedded, migrations
 from app.demo.bench import bench_lifecycle
 from bench.baseline import TABLE
 from bench.load import Load, drive, request
+from bench.night import compare_nights
 
 BATCH = 1_000
 BATCHES = 24
 SINGLES = 4_000
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+MEMORY_PARTS = 10
 
 
+@dataclass(frozen=True, slots=True)
 class Side:
     """One of the two servers that are compared."""
 
-    def __init__(self, port: int, batch_path: str, single_path: str) -> None:
-        self.port = port
-        self.batch_path = batch_path
-        self.single_path = single_path
+    process: int
+    port: int
+    batch_path: str
+    single_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a case has at hand."""
+
+    url: str
+    ours: Side
+    theirs: Side
+    rounds: int
+    memory_events: int
 
 
 def stores(count: int) -> list[str]:
@@ -55,57 +70,85 @@ def bodies(seed: int, count: int, store_ids: Sequence[str], size: int) -> list[b
     lanes = []
     for number, store_id in enumerate(store_ids):
         events = list(bench_lifecycle(per_store * size, [store_id], seed * 100 + number))
-        lanes.append(
-            [orjson.dumps(events[at : at + size]) for at in range(0, len(events), size)]
-        )
+        lanes.append([orjson.dumps(events[at : at + size]) for at in range(0, len(events), size)])
     return [body for group in zip(*lanes, strict=True) for body in group][:count]
 
 
 async def compare(
-    title: str, ours: Side, theirs: Side, *, store_count: int, size: int, connections: int
+    title: str, bench: Bench, *, store_count: int, size: int, connections: int
 ) -> None:
     """Measure both sides in turn and print the ratio of their rates."""
     count = BATCHES if size > 1 else SINGLES
-    ratios, rates, p99s = [], [], []
-    for round_number in range(ROUNDS + 1):
-        seed = int(time.time_ns() % 1_000_000_007) + round_number
-        made = bodies(seed, count, stores(store_count), size)
-        loads: list[Load] = []
-        for side in (ours, theirs) if round_number % 2 else (theirs, ours):
+    measured: list[tuple[Load, Load]] = []
+    for number in range(bench.rounds + 1):
+        made = bodies(new_seed(), count, stores(store_count), size)
+        order = (bench.ours, bench.theirs) if number % 2 else (bench.theirs, bench.ours)
+        loads = {}
+        for side in order:
             path = side.batch_path if size > 1 else side.single_path
-            loads.append(
-                await drive(side.port, [request(path, body) for body in made], connections=connections)
-            )
-        if not round_number % 2:
-            loads.reverse()
-        if round_number:  # the first round warms up
-            mine, other = (load.per_second(count * size) for load in loads)
-            ratios.append(mine / other)
-            rates.append((mine, other))
-            p99s.append((loads[0].percentile(0.99), loads[1].percentile(0.99)))
-    mine, other = (statistics.median(side) for side in zip(*rates, strict=True))
-    p99, other_p99 = (statistics.median(side) for side in zip(*p99s, strict=True))
+            requests = [request(path, body) for body in made]
+            loads[side] = await drive(side.port, requests, connections=connections)
+        if number:  # the first round warms up
+            measured.append((loads[bench.ours], loads[bench.theirs]))
+    ratios = [theirs.seconds / ours.seconds for ours, theirs in measured]
+    rates = [
+        statistics.median(side.per_second(count * size) for side in sides)
+        for sides in zip(*measured, strict=True)
+    ]
+    p99 = [
+        statistics.median(side.percentile(0.99) for side in sides)
+        for sides in zip(*measured, strict=True)
+    ]
     print(
         f"{title:34} {statistics.median(ratios):5.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"
-        f"  {mine:9,.0f} /s against {other:9,.0f} /s,  p99 {p99:6.1f} ms against {other_p99:6.1f}",
+        f"  {rates[0]:8,.0f} /s against {rates[1]:8,.0f} /s,"
+        f"  p99 {p99[0]:6.1f} ms against {p99[1]:6.1f} ms",
         flush=True,
     )
 
 
-CASES: dict[str, Callable[[Side, Side], "asyncio._CoroutineLike[None]"]] = {
-    "batch-4": lambda ours, theirs: compare(
-        "batches of 1000, 4 stores", ours, theirs, store_count=4, size=BATCH, connections=4
+async def check_memory(bench: Bench) -> None:
+    """Print by how much the service grows while many events come in."""
+    process = psutil.Process(bench.ours.process)
+    resident = []
+    for _ in range(MEMORY_PARTS):
+        count = bench.memory_events // MEMORY_PARTS // BATCH
+        made = bodies(new_seed(), count, stores(4), BATCH)
+        requests = [request(bench.ours.batch_path, body) for body in made]
+        await drive(bench.ours.port, requests, connections=4)
+        resident.append(process.memory_info().rss / 2**20)
+    print(
+        f"{'memory over ' + format(bench.memory_events, ',') + ' events':34}"
+        f" from {resident[0]:.0f} MiB after the first tenth to at most {max(resident):.0f} MiB",
+        flush=True,
+    )
+
+
+async def night(bench: Bench) -> None:
+    """Print what a night takes on a long log, as a ratio to a short one."""
+    await compare_nights(bench.url)
+
+
+Case = Callable[[Bench], Awaitable[None]]
+CASES: dict[str, Case] = {
+    "batch-4": partial(
+        compare, "batches of 1000, 4 stores", store_count=4, size=BATCH, connections=4
     ),
-    "batch-1": lambda ours, theirs: compare(
-        "batches of 1000, 1 store", ours, theirs, store_count=1, size=BATCH, connections=4
+    "batch-1": partial(
+        compare, "batches of 1000, 1 store", store_count=1, size=BATCH, connections=4
     ),
-    "single-20": lambda ours, theirs: compare(
-        "single events, 20 stores", ours, theirs, store_count=20, size=1, connections=16
+    "single-20": partial(
+        compare, "single events, 20 stores", store_count=20, size=1, connections=16
     ),
-    "single-1": lambda ours, theirs: compare(
-        "single events, 1 store", ours, theirs, store_count=1, size=1, connections=16
-    ),
+    "single-1": partial(compare, "single events, 1 store", store_count=1, size=1, connections=16),
+    "night": night,
+    "memory": check_memory,
 }
+
+
+def new_seed() -> int:
+    """Get a seed that no earlier round had: every event must be new."""
+    return time.time_ns() % 1_000_000_007
 
 
 def free_port() -> int:
@@ -127,8 +170,8 @@ def command(module: str, port: int) -> list[str]:
 
 
 @contextmanager
-def server(module: str, url: str, folder: Path) -> Iterator[int]:
-    """Serve one side on a port of its own; give the port. Its log goes into the folder."""
+def server(module: str, url: str, folder: Path) -> Iterator[tuple[int, int]]:
+    """Serve one side; give its process and its port. Its log goes into the folder."""
     port = free_port()
     environment = {**os.environ, "SERVICELANE_DATABASE_URL": url}
     with (folder / f"{module}.log").open("wb") as log:
@@ -141,7 +184,7 @@ def server(module: str, url: str, folder: Path) -> Iterator[int]:
                     if probe.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 time.sleep(0.1)
-            yield port
+            yield process.pid, port
         finally:
             process.terminate()
             process.wait(20)
@@ -155,33 +198,44 @@ async def prepare(url: str) -> None:
     await connection.close()
 
 
-async def run(ours: Side, theirs: Side, chosen: Sequence[str]) -> None:
+async def run(bench: Bench, chosen: Sequence[str]) -> None:
     """Make the stores and measure the chosen cases."""
-    async with httpx.AsyncClient(base_url=f"http://localhost:{ours.port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://localhost:{bench.ours.port}") as client:
         for store_id in stores(20):
-            (await client.put(f"/v1/stores/{store_id}", json={"name": store_id})).raise_for_status()
+            answer = await client.put(f"/v1/stores/{store_id}", json={"name": store_id})
+            answer.raise_for_status()
     print(f"{'case':34} ratio [least-most]", flush=True)
     for name in chosen:
-        await CASES[name](ours, theirs)
+        await CASES[name](bench)
 
 
 def main() -> None:
-    """Start a server and both sides, measure, and stop all of them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", nargs="*", choices=[*CASES, []], help="default: all")
-    chosen = parser.parse_args().case or list(CASES)
-    with tempfile.TemporaryDirectory(prefix="servicelane-bench-") as folder:
-        Path(folder).chmod(0o711)
-        with embedded.start(Path(folder)) as database:
+    """Start a database and both sides, measure, and stop all of them."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("case", nargs="*", help=f"of {', '.join(CASES)}; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="measured in turn; default 5")
+    parser.add_argument("--memory-events", type=int, default=1_000_000)
+    given = parser.parse_args()
+    if unknown := set(given.case) - set(CASES):
+        parser.error(f"there is no case {', '.join(sorted(unknown))}")
+    with tempfile.TemporaryDirectory(prefix="servicelane-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # as root, the database runs as another user
+        with embedded.start(folder) as database:
             url = database.url()
             asyncio.run(prepare(url))
             with (
-                server("servicelane", url, Path(folder)) as our_port,
-                server("bench.baseline:app", url, Path(folder)) as their_port,
+                server("servicelane", url, folder) as (our_process, our_port),
+                server("bench.baseline:app", url, folder) as (their_process, their_port),
             ):
-                ours = Side(our_port, "/v1/events", "/v1/events")
-                theirs = Side(their_port, "/batch", "/single")
-                asyncio.run(run(ours, theirs, chosen))
+                bench = Bench(
+                    url,
+                    Side(our_process, our_port, "/v1/events", "/v1/events"),
+                    Side(their_process, their_port, "/batch", "/single"),
+                    given.rounds,
+                    given.memory_events,
+                )
+                asyncio.run(run(bench, given.case or list(CASES)))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,9 @@ _COLUMNS = (
     "store_id, source, event_id, type, kind, key, subject, occurred_at, recorded_at, "
     "schema_version, correlation_id, causation_id, data"
 )
-_ONE_ROW = f"INSERT INTO bench_event ({_COLUMNS}) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
+_ONE_ROW = (
+    f"INSERT INTO bench_event ({_COLUMNS}) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)"
+)
 _ROWS = f"""
     INSERT INTO bench_event ({_COLUMNS})
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],

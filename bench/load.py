@@ -24,7 +24,9 @@ class Load:
 
     def percentile(self, share: float) -> float:
         """Give the latency that `share` of the requests stayed below, in milliseconds."""
-        return 1000 * self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
+        return (
+            1000 * self.latencies[min(len(self.latencies) - 1, int(share * len(self.latencies)))]
+        )
 
 
 def request(path: str, body: bytes, content_type: str = "application/json") -> bytes:
@@ -44,7 +46,9 @@ async def drive(port: int, requests: Sequence[bytes], *, connections: int) -> Lo
     """
     waiting = iter(requests)
     latencies: list[float] = []
-    lanes = [await asyncio.open_connection("127.0.0.1", port, limit=2**24) for _ in range(connections)]
+    lanes = [
+        await asyncio.open_connection("127.0.0.1", port, limit=2**24) for _ in range(connections)
+    ]
     begin = time.perf_counter()
     await asyncio.gather(*(_drive_lane(*lane, waiting, latencies) for lane in lanes))
     seconds = time.perf_counter() - begin
