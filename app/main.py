@@ -234,7 +234,7 @@ def _openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(problems.schemas())
             schemas.update(event_components())
-            _complete_problems(document)
+            _complete(document)
             examples.add_examples(document)
             app.openapi_schema = document
         return app.openapi_schema
@@ -242,10 +242,11 @@ def _openapi_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
     return openapi
 
 
-def _complete_problems(document: dict[str, Any]) -> None:
+def _complete(document: dict[str, Any]) -> None:
     """Say of each operation what its form alone brings about.
 
-    Whatever takes a body refuses one that is no JSON or too large; what is public asks for no key.
+    Its scope is told in words, as no viewer shows it. Whatever takes a body refuses one that is no
+    JSON or too large; what is public asks for no key.
     """
     of_bodies = problems.responses(MalformedBodyError, PayloadTooLargeError)
     for methods in document["paths"].values():
@@ -254,7 +255,12 @@ def _complete_problems(document: dict[str, Any]) -> None:
             if "requestBody" in operation:
                 for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
                     responses.setdefault(str(status.value), deepcopy(of_bodies[status]))
-            if "security" not in operation:
+            if "security" in operation:
+                scopes = (scope for needed in operation["security"] for scope in needed["key"])
+                needs = "**Scope 权限** " + ", ".join(f"`{scope}`" for scope in scopes)
+            else:
+                needs = "**Public 公开**: needs no key."
                 for status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                     responses.pop(str(status.value), None)
+            operation["description"] += f"\n\n{needs}"
             operation["responses"] = dict(sorted(responses.items()))

@@ -494,7 +494,7 @@ def _endpoints() -> Iterator[Example | Interlude]:
     yield _missing("get_webhook_endpoint", f"{endpoints}/019b8b5e-7c00-7000-8000-999999999999")
     yield Example(
         name="update_webhook_endpoint.changed",
-        summary="Hear of settled orders too 修改订阅",
+        summary="Hear of calls alone 修改订阅",
         method="PATCH",
         path=f"{endpoints}/{{endpoint_id}}",
         body={"event_types": ["follow_up.overdue", "follow_up.resolved"]},
@@ -1220,7 +1220,7 @@ def _figures() -> Iterator[Example | Interlude]:
     )
     yield _missing("get_kpi_values", f"{kpis}/happiness", query=FIFTH)
     yield Example(
-        name="explain_kpi.not-in-numerator",
+        name="explain_kpi.denominator",
         summary="Every order that was judged, the latest first 逐单说明",
         path=f"{kpis}/{ON_TIME}/explain",
         query={**FIFTH, "part": "denominator"},
