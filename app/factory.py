@@ -71,8 +71,6 @@ class Factory:
         """Finish what was begun and let go of what was opened, except for the database."""
         if "appender" in self.__dict__:
             await self.appender.close()
-        if "appender" in self.__dict__:
-            await self.appender.close()
         if "webhook_dispatcher" in self.__dict__:
             await self.webhook_dispatcher.stop()
         if "http_out" in self.__dict__:
