@@ -422,7 +422,10 @@ class _Publisher:
 
 
 class _NotYetError(Exception):
-    """Another has the turn, or had it while this one waited: its snapshot is then too old."""
+    """Another has the turn, or had it while this one waited: its snapshot is then too old.
+
+    After an import a turn may last longer than a statement may wait.
+    """
 
     def __init__(self, *, try_again: bool) -> None:
         super().__init__("not yet")
@@ -441,7 +444,7 @@ async def _take_turn(store_id: str, connection: Connection, *, wait: bool) -> _T
         if progress is None:
             await snapshots.add_cursor(store_id)
             progress = Progress(seq=0, closed_until=None, closed_seq=None, time_zone=None)
-    except asyncpg.SerializationError as error:
+    except (asyncpg.SerializationError, TimeoutError) as error:
         raise _NotYetError(try_again=True) from error
     except asyncpg.LockNotAvailableError as error:
         raise _NotYetError(try_again=False) from error

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.db.engine import Connection, Database
-from app.db.snapshots import STORE_GRAIN
+from app.db.snapshots import STORE_GRAIN, Progress, SnapshotRepository
 from app.domain.errors import NotFoundError, UnavailableError
 from app.domain.kpis.registry import KPIS
 from app.domain.policies import Policies, Policy, ValidPolicy
@@ -339,6 +339,26 @@ async def test_who_does_not_wait_leaves_the_turn_to_another(
             done, _ = await asyncio.wait([waiting], timeout=0.2)
             assert not done
         assert (await waiting).facts == 4
+
+
+async def test_a_turn_that_lasts_longer_than_a_statement_may_is_waited_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = SnapshotRepository.lock_cursor
+    waits = iter([True, False])
+
+    async def slowly(
+        snapshots: SnapshotRepository, store_id: str, *, wait: bool
+    ) -> Progress | None:
+        if next(waits):
+            await snapshots._connection.execute("SELECT pg_sleep(1)", timeout=0.05)
+        return await lock(snapshots, store_id, wait=wait)
+
+    monkeypatch.setattr(SnapshotRepository, "lock_cursor", slowly)
+    async with open_desk(database, NOON) as desk:
+        await desk.add_store()
+        await desk.metrics.refresh("S1")
+    assert list(waits) == []
 
 
 async def test_a_refresh_that_never_gets_its_turn_says_so(
