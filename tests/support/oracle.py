@@ -1132,6 +1132,8 @@ class Oracle:
             rows["first_time_fix_rate"].append(Row(day, members, not_counted="other-work-type"))
         if failed + comebacks:
             ratio("quality_containment_rate", failed, failed + comebacks)
+        else:
+            rows["quality_containment_rate"].append(Row(day, members, not_counted="no-defect"))
 
     def _odometer_at_opening(self, ro_number: str) -> Fraction | None:
         said = self._order(ro_number).from_opened("odometer_km")
@@ -1218,6 +1220,7 @@ class Oracle:
         for event in self._log.standing("staff", staff_no):
             if event.type == "staff.timecard_recorded":
                 latest[event.data["work_date"]] = event
+        # a card without clocked hours is out altogether: it is neither settled nor due (E8, G10)
         for work_date, card in latest.items():
             day, members = (
                 date.fromisoformat(work_date),
@@ -1229,8 +1232,6 @@ class Oracle:
                     number(card.data["attended_hours"]),
                 )
                 rows["labor_utilization"].append(Row(day, members, clocked, attended))
-            else:  # E8, G10
-                rows["labor_utilization"].append(Row(day, members, not_counted="no-clocked-hours"))
 
     # -- adding up --------------------------------------------------------------------------------
 
