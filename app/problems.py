@@ -259,6 +259,14 @@ class UnexpectedErrorMiddleware:
                 await answer(scope, receive, send)
 
 
+class _BodyTooLargeError(HTTPException):
+    """The one kind of error that the framework lets through while it reads a body."""
+
+    def __init__(self, detail: str, limit: int) -> None:
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        self.limit = limit
+
+
 class BodyLimitMiddleware:
     """Refuses a body that is larger than the limit, before it is read where its length is told.
 
@@ -290,8 +298,7 @@ class BodyLimitMiddleware:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._limit:
-                # the one kind of error that the framework lets through while it reads a body
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._detail())
+                raise _BodyTooLargeError(self._detail(), self._limit)
             return message
 
         return receive_within_limit
@@ -365,7 +372,8 @@ async def _http_exception(_request: Request, error: Exception) -> Response:
         problem = Problem("", error.status_code, HTTPStatus(error.status_code).phrase, "")
     standard = HTTPStatus(error.status_code).phrase
     detail = None if error.detail == standard else error.detail
-    return _answer(problem, detail, headers=error.headers)
+    members = {"limit": error.limit} if isinstance(error, _BodyTooLargeError) else None
+    return _answer(problem, detail, members, error.headers)
 
 
 def _answer(

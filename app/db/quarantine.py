@@ -61,10 +61,10 @@ def quarantine_row(
         "body_hash": "\\x" + item.body_hash.hex(),
         "content_type": _storable(item.content_type),
         "attributes": {name: _storable(value) for name, value in item.attributes.items()},
-        "source": _storable(source),
-        "event_id": _storable(event_id),
-        "type": _storable(event_type),
-        "subject": _storable(subject),
+        "source": source,
+        "event_id": event_id,
+        "type": event_type,
+        "subject": subject,
         "target_source": None,
         "target_id": None,
         "received_at": now,
@@ -86,10 +86,10 @@ def add_row(rows: dict[tuple[str, bytes], QuarantineRow], row: QuarantineRow) ->
 
 
 def _storable(text: str | None) -> str | None:
-    """Take out of a text what the database can't hold; the item's own bytes keep all of it."""
+    """Take out of a header what the database can't hold; HTTP lets none of that through."""
     if text is None:
         return None
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:256]
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 class QuarantineRepository:
