@@ -2,13 +2,31 @@
 
 import base64
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.access import MASK, Principal, Scope
 from app.domain.events.envelope import Reason
 from app.domain.quarantine import QuarantinedItem, QuarantineState
+
+_IMPERSONAL: Final = {
+    f"ce-{name}"
+    for name in (
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "store",
+        "subject",
+        "time",
+        "dataschema",
+        "datacontenttype",
+        "correlationid",
+        "causationid",
+    )
+}
+"""Headers that this service knows; what others hold may be personal."""
 
 
 class FaultOut(BaseModel):
@@ -56,7 +74,10 @@ class QuarantinedItemDetail(QuarantinedItemOut):
     """An item in quarantine, with what was sent."""
 
     content_type: str | None
-    attributes: Annotated[dict[str, str], Field(description="`ce-*` headers of binary mode")]
+    attributes: Annotated[
+        dict[str, str],
+        Field(description="`ce-*` headers of binary mode; unknown ones are masked likewise"),
+    ]
     body: Annotated[
         str | None,
         Field(description="Its own bytes as text; masked without the scope personal:read"),
@@ -68,18 +89,22 @@ class QuarantinedItemDetail(QuarantinedItemOut):
     @classmethod
     def detail_of(cls, item: QuarantinedItem, principal: Principal) -> Self:
         """Show an item to a caller."""
-        body: str | None = MASK
+        attributes = dict(item.item.attributes)
+        body: str | None = None
         encoded: str | None = None
-        if principal.has(Scope.PERSONAL_READ):
+        if not principal.has(Scope.PERSONAL_READ):
+            body = MASK
+            attributes |= dict.fromkeys(attributes.keys() - _IMPERSONAL, MASK)
+        else:
             try:
                 body = item.item.body.decode()
             except UnicodeDecodeError:
-                body, encoded = None, base64.b64encode(item.item.body).decode()
+                encoded = base64.b64encode(item.item.body).decode()
         return cls.model_validate(
             {
                 **_members(item),
                 "content_type": item.item.content_type,
-                "attributes": dict(item.item.attributes),
+                "attributes": attributes,
                 "body": body,
                 "body_base64": encoded,
             }
