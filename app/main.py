@@ -93,6 +93,8 @@ about to break, and turns the same facts into KPIs that open down to the repair 
 _FORGET_SECONDS: Final = 3600.0
 """How often it is looked for what was kept long enough."""
 
+_FRAMEWORK_SUCCESS: Final = "Successful Response"
+
 _EXPOSED_HEADERS: Final = ("ETag", "Location", "Retry-After", REQUEST_ID_HEADER)
 
 log = structlog.stdlib.get_logger(__name__)
@@ -139,6 +141,7 @@ def create_app(
         version=health.VERSION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         openapi_tags=[{"name": name, "description": text} for name, text in TAGS],
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         root_path=settings.root_path,
@@ -246,12 +249,17 @@ def _complete(document: dict[str, Any]) -> None:
     """Say of each operation what its form alone brings about.
 
     Its scope is told in words, as no viewer shows it. Whatever takes a body refuses one that is no
-    JSON or too large; what is public asks for no key.
+    JSON or too large; what is public asks for no key. A parameter may be absent, but never null.
     """
     of_bodies = problems.responses(MalformedBodyError, PayloadTooLargeError)
     for methods in document["paths"].values():
         for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                _without_null(parameter["schema"])
             responses = operation["responses"]
+            for response in responses.values():
+                if response["description"] == _FRAMEWORK_SUCCESS:
+                    response["description"] = "Done 成功"
             if "requestBody" in operation:
                 for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
                     responses.setdefault(str(status.value), deepcopy(of_bodies[status]))
@@ -264,3 +272,11 @@ def _complete(document: dict[str, Any]) -> None:
                     responses.pop(str(status.value), None)
             operation["description"] += f"\n\n{needs}"
             operation["responses"] = dict(sorted(responses.items()))
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """Write "this or null" as this."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del schema["anyOf"]
+        schema.update(choices[0])

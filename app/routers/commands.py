@@ -6,8 +6,8 @@ import orjson
 from fastapi import Depends, Header, Request, Response
 
 from app.domain.errors import InvalidInputError
-from app.services.units import Answer
 from app.services.desk import Conditions
+from app.services.units import Answer
 
 
 async def _conditions(
@@ -15,6 +15,7 @@ async def _conditions(
     idempotency_key: Annotated[
         str | None,
         Header(
+            alias="Idempotency-Key",
             min_length=1,
             max_length=255,
             description="Done once under this key; a repeat gets the first answer 幂等键",
@@ -22,7 +23,10 @@ async def _conditions(
     ] = None,
     if_match: Annotated[
         str | None,
-        Header(description="Version of the subject; 412 if it moved on since 版本条件"),
+        Header(
+            alias="If-Match",
+            description="Version of the subject; 412 if it moved on since 版本条件",
+        ),
     ] = None,
 ) -> Conditions:
     content = b"%b %b\n%b" % (

@@ -1,10 +1,15 @@
-"""Swagger UI from files of a package: shops' networks are closed, so nothing comes from a CDN."""
+"""The OpenAPI document, and Swagger UI from files of a package.
 
+Shops' networks are closed, so nothing comes from a CDN.
+"""
+
+import asyncio
 import secrets
 from importlib.resources import files
 from typing import Final, Literal
 
-from fastapi import APIRouter, Request
+import orjson
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse
 
 from app.routers.deps import PUBLIC
@@ -21,6 +26,14 @@ _PAGE: Final = """\
 <title>Servicelane API 接口文档</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{base}/docs/assets/swagger-ui.css">
+<style>
+body {{ margin: 0; }}
+.swagger-ui .response-col_links, .swagger-ui .json-schema-2020-12-keyword--discriminator {{ display: none; }}
+.swagger-ui .json-schema-2020-12__attribute--primary {{
+  display: inline-block; max-width: 48ch; overflow: hidden; text-overflow: ellipsis;
+  vertical-align: bottom; white-space: nowrap;
+}}
+</style>
 </head>
 <body>
 <div id="swagger-ui"></div>
@@ -31,6 +44,7 @@ SwaggerUIBundle({{
   dom_id: "#swagger-ui",
   deepLinking: true,
   docExpansion: "list",
+  defaultModelExpandDepth: 2,
   defaultModelsExpandDepth: 0,
   displayRequestDuration: true,
   filter: true,
@@ -45,6 +59,19 @@ SwaggerUIBundle({{
 """
 
 router = APIRouter(dependencies=[PUBLIC], include_in_schema=False)
+
+
+@router.get("/openapi.json")
+async def openapi_document(request: Request) -> Response:
+    """The document of this version; public, as it tells nothing about a shop.
+
+    It is made when it is first asked for, beside the event loop, as that takes a second.
+    """
+    app = request.app
+    if (document := getattr(app.state, "openapi_document", None)) is None:
+        document = await asyncio.to_thread(lambda: orjson.dumps(app.openapi()))
+        app.state.openapi_document = document
+    return Response(document, media_type="application/json")
 
 
 @router.get("/docs")

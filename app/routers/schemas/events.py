@@ -58,7 +58,10 @@ def _envelope(event_type: EventType) -> dict[str, Any]:
             "subject": {"type": "string", "examples": [event_type.subject.example]},
             "time": {"type": "string", "format": "date-time"},
             "datacontenttype": {"type": "string", "default": "application/json"},
-            "dataschema": {"type": "string", "description": "Ends in /v<n>; absent: v1"},
+            "dataschema": {
+                "type": "string",
+                "description": "Ends in `/v1`, `/v2`, ...; absent: v1",
+            },
             "correlationid": {"type": "string"},
             "causationid": {"type": "string"},
             "data": {"$ref": f"#/components/schemas/{event_type.model.__name__}"},
@@ -83,6 +86,7 @@ EVENT_SCHEMAS: Final[dict[str, Any]] = {
 """The envelope of each type that may be posted."""
 
 _ONE: Final[dict[str, Any]] = {
+    "title": "An event of one of the types 事件",
     "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in EVENT_SCHEMAS],
     "discriminator": {
         "propertyName": "type",
@@ -93,11 +97,36 @@ _ONE: Final[dict[str, Any]] = {
     },
 }
 _EXAMPLES: Final = {
-    event_type.name: {"summary": event_type.description, "value": event_type.example_event}
+    event_type.name: {
+        "summary": f"{event_type.name}: {event_type.description}",
+        "value": event_type.example_event,
+    }
     for event_type in POSTED
 }
 
+_HEADERS: Final = {
+    "Prefer": "`return=minimal` leaves `results` to what was not accepted 精简结果",
+    "ce-specversion": "Binary mode, like all `ce-*` headers: `1.0` 二进制模式",
+    "ce-id": "With `ce-source` the identity of the event, per store 事件编号",
+    "ce-source": "Who tells it 来源",
+    "ce-type": "Event type 事件类型",
+    "ce-store": "Code of the store 门店编号",
+    "ce-subject": "What it is about 主题",
+    "ce-time": "When it happened in the shop, RFC 3339 with offset 发生时间",
+    "ce-dataschema": "Ends in `/v1`, `/v2`, ...; absent: v1 数据版本",
+}
+
 INGEST_REQUEST: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": description,
+            "schema": {"type": "string"},
+        }
+        for name, description in _HEADERS.items()
+    ],
     "requestBody": {
         "required": True,
         "description": "An event (structured mode), an array of events (batch mode), or the data "

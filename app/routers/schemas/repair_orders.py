@@ -26,7 +26,6 @@ class ContactOut(BaseModel):
 
     name: str | None = None
     phone: str | None = None
-    relation: str | None = None
 
 
 class SettlementOut(BaseModel):
