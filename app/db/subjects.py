@@ -155,7 +155,7 @@ class SubjectRepository:
         """Find states by their keys, in order of key."""
         table, column = _KEYS[kind]
         rows = await self._pool.fetch(
-            f"SELECT {column} AS key, version, state FROM {table}"  # noqa: S608  # our own names
+            f"SELECT {column} AS key, version, state FROM {table}"
             f" WHERE store_id = $1 AND {column} = ANY($2) ORDER BY {column}",
             store_id,
             list(keys),
@@ -168,7 +168,7 @@ class SubjectRepository:
         """List states in order of their key, after a key."""
         table, column = _KEYS[kind]
         rows = await self._pool.fetch(
-            f"SELECT {column} AS key, version, state FROM {table}"  # noqa: S608  # our own names
+            f"SELECT {column} AS key, version, state FROM {table}"
             f" WHERE store_id = $1 AND ($2::text IS NULL OR {column} > $2)"
             f" ORDER BY {column} LIMIT $3",
             store_id,
@@ -189,7 +189,7 @@ class SubjectRepository:
         """List the states that belong to any of several other subjects, by key."""
         table, key = _KEYS[kind]
         rows = await self._pool.fetch(
-            f"SELECT {key} AS key, version, state FROM {table}"  # noqa: S608  # our own names
+            f"SELECT {key} AS key, version, state FROM {table}"
             f" WHERE store_id = $1 AND {column} = ANY($2) ORDER BY {key}",
             store_id,
             list(values),

@@ -56,7 +56,7 @@ class QuarantineFilter:
     """Which items a list shows.
 
     Attributes:
-        stores: Codes of stores, `NO_STORE` among them where those without one shall show; None: all.
+        stores: Codes of stores, `NO_STORE` where items of no store shall show; None: all.
     """
 
     stores: Sequence[str] | None = None

@@ -35,7 +35,9 @@ async def list_quarantine(
     ] = QuarantineState.WAITING,
     reason: Annotated[Reason | None, Query(description="Reason code 原因")] = None,
     source: Annotated[str | None, Query(max_length=256, description="Source 来源")] = None,
-    type: Annotated[str | None, Query(max_length=128, description="Event type 事件类型")] = None,
+    event_type: Annotated[
+        str | None, Query(alias="type", max_length=128, description="Event type 事件类型")
+    ] = None,
 ) -> Listing[QuarantinedItemOut]:
     """List items, the oldest first; those that wait, unless `state` says otherwise."""
     found = await factory.quarantine.list_page(
@@ -44,7 +46,7 @@ async def list_quarantine(
             state=state,
             reason=reason,
             source=source,
-            type=type,
+            type=event_type,
         ),
         page,
         principal=principal,

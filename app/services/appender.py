@@ -151,7 +151,7 @@ class Appender:
                 results = [await self._alone(unit) for unit, _ in group]
             for (_, done), result in zip(group, results, strict=True):
                 _settle(done, result)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the callers hear of it
             for _, done in group:
                 _settle(done, error)
         finally:
@@ -160,7 +160,7 @@ class Appender:
     async def _alone(self, unit: Unit) -> Exception | None:
         try:
             (result,) = await self._decide_and_write([unit])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the unit's caller hears of it
             return error
         return result
 

@@ -20,9 +20,9 @@ from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.wire import Message, read_message
 from app.domain.quarantine import NO_STORE, QuarantinedItem
 from app.domain.stores import is_store_code
-from app.services.append_session import YIELD_EVERY
 from app.services.appender import Appender
 from app.services.door import Door
+from app.services.group_states import YIELD_EVERY
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 from app.services.units import Accepted, Duplicate, Facts, Outcome, Quarantined
