@@ -6,7 +6,7 @@ contradicts an event never overtakes it, and the outcomes are those to expect.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -51,28 +51,41 @@ class Tally:
         return self.expected == self.outcomes
 
 
-async def post_all(
-    client: httpx.AsyncClient, arrivals: Iterable[Arrival], tell: Callable[[Tally], None]
-) -> Tally:
-    """Post everything that arrives; tells the tally after each answer.
+class Feed:
+    """Posts what arrives, and keeps the tally of it all."""
 
-    Raises:
-        httpx.HTTPError: The service refused, or was away for longer than a few tries.
-    """
-    tally = Tally()
-    lanes = [asyncio.Queue[list[Arrival] | None](maxsize=2) for _ in range(LANES)]
+    def __init__(self, client: httpx.AsyncClient, tell: Callable[[Tally], None]) -> None:
+        self.tally = Tally()
+        self._client = client
+        self._tell = tell
 
-    async def drive(lane: asyncio.Queue[list[Arrival] | None]) -> None:
+    async def post(self, arrivals: Iterable[Arrival]) -> None:
+        """Post everything; returns when all of it was answered. Tells the tally now and then.
+
+        Raises:
+            httpx.HTTPError: The service refused, or was away for longer than a few tries.
+        """
+        lanes = [asyncio.Queue[list[Arrival] | None](maxsize=2) for _ in range(LANES)]
+        async with asyncio.TaskGroup() as group:
+            for lane in lanes:
+                group.create_task(self._drive(lane))
+            await self._sort(arrivals, lanes)
+
+    async def _drive(self, lane: asyncio.Queue[list[Arrival] | None]) -> None:
+        tally = self.tally
         while (batch := await lane.get()) is not None:
-            tally.outcomes += await _post(client, batch)
-            tally.reached = max(batch[-1].arrives_at, tally.reached or batch[-1].arrives_at)
-            tell(tally)
+            tally.outcomes += await _post(self._client, batch)
+            reached = batch[-1].arrives_at
+            tally.reached = max(reached, tally.reached or reached)
+            self._tell(tally)
 
-    async def sort() -> None:
+    async def _sort(
+        self, arrivals: Iterable[Arrival], lanes: Sequence[asyncio.Queue[list[Arrival] | None]]
+    ) -> None:
         waiting: list[list[Arrival]] = [[] for _ in lanes]
         for arrival in arrivals:
-            tally.expected[arrival.outcome] += 1
-            number = crc32(str(arrival.event.get("subject")).encode()) % LANES
+            self.tally.expected[arrival.outcome] += 1
+            number = crc32(str(arrival.event.get("subject")).encode()) % len(lanes)
             waiting[number].append(arrival)
             if len(waiting[number]) == BATCH:
                 await lanes[number].put(waiting[number])
@@ -81,12 +94,6 @@ async def post_all(
             if rest:
                 await lane.put(rest)
             await lane.put(None)
-
-    async with asyncio.TaskGroup() as group:
-        for lane in lanes:
-            group.create_task(drive(lane))
-        await sort()
-    return tally
 
 
 async def _post(client: httpx.AsyncClient, batch: list[Arrival]) -> Counter[str]:

@@ -3,17 +3,22 @@
 import asyncio
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import httpx
 from pydantic import SecretStr
 
-from app.demo.feed import post_all
+from app.db.sandbox import SandboxRepository
+from app.demo.feed import Feed
 from app.demo.life import DEFAULT_ZONE, arrivals, months_before, store_codes
 from app.demo.receiver import Received, Receiver, open_receiver
 from app.demo.serving import DemoError, base_url, free_port, new_place, served
@@ -33,7 +38,12 @@ SEED: Final = 20260101
 TIMEOUT_SECONDS: Final = 900.0
 WEBHOOK_SECONDS: Final = 60.0
 
+ZONE: Final = ZoneInfo(DEFAULT_ZONE)
+EVENING: Final = time_of_day(23, 30)
+"""When the events of a day are told; later than that, a call could be due before it is told."""
+
 _STEPS: Final = 6
+_DAY: Final = timedelta(days=1)
 _RATE: Final = "on_time_delivery_rate"
 _CALLER: Final = "F01"
 
@@ -58,6 +68,48 @@ class Keys:
     shop: str
 
 
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """The days of the demo, by the shop's calendar.
+
+    Attributes:
+        start: When the life of the shop begins.
+        joins: From when on the shop lives with the service; what was before is filled in.
+        stop: Now.
+        month: First day of the month that is shown: the last full one, or this one if more days
+            of it are known.
+    """
+
+    start: datetime
+    joins: datetime
+    stop: datetime
+    month: date
+
+    @classmethod
+    def of(cls, now: datetime, months: int) -> Self:
+        """Plan a demo of some months up to now."""
+        start = months_before(now, months)
+        today, born = now.astimezone(ZONE).date(), start.astimezone(ZONE).date()
+        this = today.replace(day=1)
+        last = (this - _DAY).replace(day=1)
+        month = last if born <= last or this - born > today - this else this
+        joins = datetime.combine(month - _DAY, EVENING, ZONE).astimezone(UTC)
+        return cls(start, max(start, joins), now, month)
+
+    @property
+    def month_end(self) -> date:
+        """The day after the month."""
+        return (self.month + 31 * _DAY).replace(day=1)
+
+    def told_at(self, moment: datetime) -> datetime:
+        """Tell when the service hears of what arrives at a moment: each evening, and now."""
+        local = moment.astimezone(ZONE)
+        evening = datetime.combine(local.date(), EVENING, ZONE)
+        if local > evening:
+            evening += _DAY
+        return min(max(evening.astimezone(UTC), self.joins), self.stop)
+
+
 def run(options: Options) -> None:
     """Give the demo; returns when the service has ended, or after the tour.
 
@@ -65,7 +117,7 @@ def run(options: Options) -> None:
         DemoError: It can't be given; the text says why and what to do.
         EmbeddedServerError: Its database can't be started.
     """
-    stage = Stage(open_console(), ZoneInfo(DEFAULT_ZONE), _STEPS)
+    stage = Stage(open_console(), ZONE, _STEPS)
     port = free_port(options.host, options.port)
     url = base_url(options.host, port)
     stage.console.print(
@@ -75,10 +127,11 @@ def run(options: Options) -> None:
     stage.step("A database and a service of the demo's own 启动数据库和服务")
     began = time.monotonic()
     with new_place(options.data_dir) as place:
-        keys = asyncio.run(_issue_keys(place.database_url))
+        calendar = Calendar.of(datetime.now(UTC), options.months)
+        keys = asyncio.run(_prepare(place.database_url, calendar))
         with served(place, options.host, port) as process, open_receiver() as receiver:
             stage.say(f"Ready after {time.monotonic() - began:.0f} s on {url}")
-            tour = _Tour(stage, receiver, options, keys)
+            tour = _Tour(stage, receiver, calendar, options.stores, keys)
             try:
                 asyncio.run(tour.give(url))
             except (httpx.HTTPError, ExceptionGroup) as error:
@@ -90,16 +143,15 @@ def run(options: Options) -> None:
 class _Tour:
     """The steps that talk to the service over HTTP."""
 
-    def __init__(self, stage: Stage, receiver: Receiver, options: Options, keys: Keys) -> None:
+    def __init__(
+        self, stage: Stage, receiver: Receiver, calendar: Calendar, stores: int, keys: Keys
+    ) -> None:
         self._stage = stage
         self._receiver = receiver
-        self._options = options
+        self._calendar = calendar
         self._keys = keys
-        self._zone = ZoneInfo(DEFAULT_ZONE)
-        self._stores = store_codes(options.stores)
+        self._stores = store_codes(stores)
         self._store = self._stores[0]
-        self._stop = datetime.now(UTC)
-        self._start = months_before(self._stop, options.months)
 
     async def give(self, url: str) -> None:
         """Give the tour, in order."""
@@ -108,30 +160,45 @@ class _Tour:
             _client(url, self._keys.shop) as shop,
         ):
             await self._make_stores(client)
-            await self._post_life(shop)
+            await self._post_life(shop, client)
             await self._run_night(client)
-            first, _ = await self._show_kpis(client)
-            order = await self._show_why(client, first)
+            await self._show_kpis(client)
+            order = await self._show_why(client)
             await self._show_webhook(client)
-            self._say_where_to_look(url, first, order)
+            self._say_where_to_look(url, order)
 
     async def _make_stores(self, client: httpx.AsyncClient) -> None:
         for number, store_id in enumerate(self._stores, 1):
             body = {"name": f"Demo shop {number} 示范店{number}", "time_zone": DEFAULT_ZONE}
             await _ask(client, "PUT", f"/v1/stores/{store_id}", json=body)
 
-    async def _post_life(self, shop: httpx.AsyncClient) -> None:
-        stage = self._stage
+    async def _post_life(self, shop: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+        """Fill in the history, then let the shop live: each evening brings the day's events."""
+        stage, calendar = self._stage, self._calendar
         stage.step("The life of the shop, posted over HTTP 上报门店业务事件")
         stage.say(
-            f"{', '.join(self._stores)}: {stage.minute(self._start)} to "
-            f"{stage.minute(self._stop)}, about 40 repair orders 工单 a day and store; with late, "
-            "repeated, contradicting and broken events"
+            f"{', '.join(self._stores)}: {stage.minute(calendar.start)} to "
+            f"{stage.minute(calendar.stop)}, about 40 repair orders 工单 a day and store; with "
+            "late, repeated, contradicting and broken events"
         )
-        life = arrivals(self._stores, self._start, self._stop, SEED)
-        with stage.progress(self._start, self._stop) as bar:
-            tally = await post_all(shop, life, bar.tell)
+        if calendar.joins > calendar.start:
+            stage.say(
+                f"The history up to {stage.minute(calendar.joins)} is filled in at once 补录历史."
+            )
+        stage.say(
+            "Then the service lives through each day 逐日推进: its clock (a sandbox's 沙盒) is "
+            "moved on, calls fall due, nights run, and in the evening the day's events come in."
+        )
+        life = arrivals(self._stores, calendar.start, calendar.stop, SEED)
+        with stage.progress(calendar.start, calendar.stop) as bar:
+            feed = Feed(shop, bar.tell)
+            for moment, day in groupby(life, key=lambda it: calendar.told_at(it.arrives_at)):
+                if moment > calendar.joins:
+                    await _move_clock(client, moment)
+                await feed.post(day)
+            await _move_clock(client, datetime.now(UTC))
             seconds = bar.seconds
+        tally = feed.tally
         stage.say(
             f"{tally.events:,} events in {seconds:.0f} s ({tally.events / seconds:,.0f} a "
             f"second): {tally.outcomes['accepted']:,} accepted 接收, "
@@ -159,53 +226,46 @@ class _Tour:
         for night in answer["items"]:
             if night["state"] != "done":
                 raise DemoError(f"The night of {night['store_id']} failed: {night['error']}")
-            done = night["detail"] or {}
+        for store_id in self._stores:
+            query = {"store_id": store_id, "limit": "200"}
+            nights = (await _ask(client, "GET", "/v1/jobs/nightly/runs", params=query))["items"]
+            done: Counter[str] = sum((Counter(night["detail"]) for night in nights), Counter())
             self._stage.say(
-                f"{night['store_id']}: {done.get('subjects', 0):,} orders, calls, complaints and "
-                f"timecards judged, {done.get('published', 0):,} values published 已发布"
+                f"{store_id}: {len(nights)} nights so far: {done['published']:,} values published "
+                f"发布, {done['restated']:,} restated 更正 because a fact came late"
             )
-        self._stage.say(f"Done after {seconds:.0f} s")
+        self._stage.say(f"The last one took {seconds:.1f} s.")
 
-    def _month(self) -> tuple[date, date]:
-        """The last full month, or this one if more days of it are known."""
-        today = self._stop.astimezone(self._zone).date()
-        born = self._start.astimezone(self._zone).date()
-        this = today.replace(day=1)
-        last = (this - timedelta(days=1)).replace(day=1)
-        if born <= last or (this - born) > (today - this):
-            return last, this
-        return this, (this + timedelta(days=31)).replace(day=1)
-
-    async def _show_kpis(self, client: httpx.AsyncClient) -> tuple[date, date]:
-        first, after = self._month()
-        begins = max(first, self._start.astimezone(self._zone).date())
-        title = f"The KPIs of {first:%B %Y}" + (f" (from the {begins.day}th)" * (begins > first))
-        self._stage.step(f"{title} against their targets 月度指标")
-        query = _period(first, after)
+    async def _show_kpis(self, client: httpx.AsyncClient) -> None:
+        month = self._calendar.month
+        born = self._calendar.start.astimezone(ZONE).date()
+        since = f" (from the {born.day}th)" if born > month else ""
+        self._stage.step(f"The KPIs of {month:%B %Y}{since} against their targets 月度指标")
+        query = self._month_query()
         families = {
             item["code"]: item["family"]
             for item in (await _ask(client, "GET", "/v1/kpis"))["items"]
         }
         overview = await _ask(client, "GET", f"/v1/stores/{self._store}/kpis", params=query)
-        self._stage.show(kpi_table(overview, families, first, self._stage.console.width))
+        self._stage.show(kpi_table(overview, families, month, self._stage.console.width))
         calls = next(item for item in overview["items"] if item["code"] == "follow_up_rate")
-        reasons = calls["values"][0]["not_counted"]
-        self._stage.say(
-            f"Read the follow-up rates 回访率 with care: {reasons.get('missed-on-arrival', 0):,} "
-            "calls of the month were never made and are not counted."
-        )
-        self._stage.say(
-            "The service heard of these visits only today, when it was too late to call, so it "
-            "blames nobody 补录的历史不计入超时."
-        )
-        return first, after
+        left_out = calls["values"][0]["not_counted"].get("missed-on-arrival", 0)
+        if left_out:
+            self._stage.say(
+                f"Read the follow-up rates 回访率 with care: {left_out:,} calls of the month were "
+                "never made and are not counted. The service heard of these visits when it was "
+                "too late to call, so it blames nobody 补录的历史不计入超时."
+            )
 
-    async def _show_why(self, client: httpx.AsyncClient, first: date) -> str:
+    def _month_query(self) -> dict[str, str]:
+        calendar = self._calendar
+        return {"from": str(calendar.month), "to": str(calendar.month_end), "period": "month"}
+
+    async def _show_why(self, client: httpx.AsyncClient) -> str:
         """Open the rate down to one late order; returns its number."""
         self._stage.step("Every number opens: why was this car late? 为什么迟交")
         path = f"/v1/stores/{self._store}/kpis/{_RATE}/explain"
-        _, after = self._month()
-        query = _period(first, after) | {"part": "denominator", "limit": "100"}
+        query = self._month_query() | {"part": "denominator", "limit": "100"}
         late = [
             item
             for item in (await _ask(client, "GET", path, params=query))["items"]
@@ -232,9 +292,7 @@ class _Tour:
 
     def _worth_telling(self, item: Mapping[str, Any]) -> tuple[bool, bool]:
         """Rank stories: best one in which a promise was changed, within a day."""
-        days = {
-            datetime.fromisoformat(e["time"]).astimezone(self._zone).date() for e in item["events"]
-        }
+        days = {datetime.fromisoformat(e["time"]).astimezone(ZONE).date() for e in item["events"]}
         return "repair_order.promise_changed" in {e["type"] for e in item["events"]}, len(
             days
         ) == 1
@@ -255,16 +313,8 @@ class _Tour:
             f"to be made by {stage.minute(call['due_at'])}."
         )
         due_at = datetime.fromisoformat(call["due_at"])
-        moved = await _ask(
-            client,
-            "PUT",
-            "/v1/sandbox/clock",
-            json={"now": (due_at + timedelta(seconds=30)).isoformat()},
-        )
-        stage.say(
-            "Nobody calls. The demo runs as a sandbox 沙盒, so its clock can be put forward: now "
-            f"it is {stage.minute(moved['now'])}."
-        )
+        now = await _move_clock(client, due_at + timedelta(seconds=30))
+        stage.say(f"Nobody calls. The clock is moved on 时钟拨快: it is {stage.minute(now)} now.")
         arrived = await _wait(receiver, "follow_up.overdue", call["follow_up_id"])
         if not arrived:
             raise DemoError("The webhook did not arrive within a minute.")
@@ -298,12 +348,11 @@ class _Tour:
             f"{said(self._stage, event['data'])}"
         )
 
-    def _say_where_to_look(self, url: str, first: date, order: str) -> None:
+    def _say_where_to_look(self, url: str, order: str) -> None:
         console = self._stage.console
-        _, after = self._month()
         store = f"{url}/v1/stores/{self._store}"
         curl = f'curl -s -H "Authorization: Bearer {self._keys.visitor}"'
-        period = f"from={first}&to={after}&period=month"
+        period = urlencode(self._month_query())
         lines = (
             "",
             f"Look around 接下来: {url}/docs (Authorize 授权 with this key)",
@@ -336,13 +385,25 @@ def _trouble(error: BaseException, log: Path) -> str:
     return f"The service did not answer as it should: {said}\nIts log is {log}."
 
 
-async def _issue_keys(database_url: str) -> Keys:
+async def _prepare(database_url: str, calendar: Calendar) -> Keys:
+    """Issue the keys, and set the service's clock back to when the shop joins."""
     settings = Settings(database_url=SecretStr(database_url))
     async with open_factory(settings) as factory:
         visitor = await factory.access.issue(name="demo", scopes=ALL_SCOPES, stores=None)
         scopes = frozenset({Scope.EVENTS_WRITE})
         shop = await factory.access.issue(name="demo shop systems", scopes=scopes, stores=None)
+        clock = SandboxRepository(factory.database.read)
+        now = datetime.now(UTC)
+        await clock.take("demo", machine_now=now)
+        await clock.set_offset(calendar.joins - now, "demo", machine_now=now)
+        await clock.release("demo")
     return Keys(visitor.token, shop.token)
+
+
+async def _move_clock(client: httpx.AsyncClient, moment: datetime) -> str:
+    """Move the service's time on; tells where it stands."""
+    answer = await _ask(client, "PUT", "/v1/sandbox/clock", json={"now": moment.isoformat()})
+    return str(answer["now"])
 
 
 def _client(url: str, key: str) -> httpx.AsyncClient:
@@ -362,7 +423,3 @@ async def _ask(client: httpx.AsyncClient, method: str, path: str, **sent: Any) -
 
 async def _wait(receiver: Receiver, event_type: str, subject: str) -> list[Received]:
     return await asyncio.to_thread(receiver.wait_for, event_type, subject, WEBHOOK_SECONDS)
-
-
-def _period(first: date, after: date) -> dict[str, str]:
-    return {"from": first.isoformat(), "to": after.isoformat(), "period": "month"}
