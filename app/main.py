@@ -25,6 +25,7 @@ from app.routers import (
     complaints,
     customers,
     docs,
+    event_types,
     events,
     examples,
     follow_ups,
@@ -55,6 +56,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     quarantine.router,
     webhooks.router,
     sandbox.router,
+    event_types.router,
     health.router,
     docs.router,
 )

@@ -28,7 +28,8 @@ _PAGE: Final = """\
 <link rel="stylesheet" href="{base}/docs/assets/swagger-ui.css">
 <style>
 body {{ margin: 0; }}
-.swagger-ui .response-col_links, .swagger-ui .json-schema-2020-12-keyword--discriminator {{ display: none; }}
+.swagger-ui .response-col_links,
+.swagger-ui .json-schema-2020-12-keyword--discriminator {{ display: none; }}
 .swagger-ui .json-schema-2020-12__attribute--primary {{
   display: inline-block; max-width: 48ch; overflow: hidden; text-overflow: ellipsis;
   vertical-align: bottom; white-space: nowrap;

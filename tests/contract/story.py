@@ -209,6 +209,19 @@ def _stores() -> Iterator[Example | Interlude]:
 
 
 def _first_events() -> Iterator[Example | Interlude]:
+    yield Example(
+        name="list_event_types.all",
+        summary="Everything that may be told 全部事件类型",
+        path="/v1/event-types",
+        key=None,
+    )
+    yield Example(
+        name="get_event_type.found",
+        summary="How a dispatch is told 派工事件",
+        path="/v1/event-types/repair_order.dispatched",
+        key=None,
+    )
+    yield _missing("get_event_type", "/v1/event-types/repair_order.painted", key=None)
     yield _at("2026-01-05 09:20")
     yield _post(
         "structured",

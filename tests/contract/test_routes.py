@@ -18,7 +18,15 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
-PUBLIC = {"/healthz", "/readyz", "/openapi.json", "/docs", "/docs/assets/{name}"}
+PUBLIC = {
+    "/healthz",
+    "/readyz",
+    "/v1/event-types",
+    "/v1/event-types/{type}",
+    "/openapi.json",
+    "/docs",
+    "/docs/assets/{name}",
+}
 """Every route that anyone may call. Adding one is a decision: say why in its docstring."""
 
 

@@ -82,7 +82,8 @@ async def test_it_shows_every_operation_and_asks_nobody_else(database_url: str) 
 async def _expand(page: Page, operation_id: str) -> str:
     """Open an operation; gives the selector of its block."""
     block = await page.ask(
-        f"[...document.querySelectorAll('.opblock')].find(each => each.id.endsWith('-{operation_id}')).id"
+        "[...document.querySelectorAll('.opblock')]"
+        f".find(block => block.id.endsWith('-{operation_id}')).id"
     )
     await page.ask(f"document.querySelector('#{block} .opblock-summary-control').click()")
     await page.wait_for(f"document.querySelector('#{block} .execute') !== null")
@@ -122,3 +123,13 @@ async def test_the_body_of_an_event_shows_each_type(database_url: str) -> None:
         types = [name.removeprefix("Event.") for name in posted if name.startswith("Event.")]
         assert len(types) > 20
         assert set(types) <= set(examples), json.dumps(examples)
+        body = f"{events} .opblock-section-request-body"
+        await page.ask(
+            f"[...document.querySelectorAll('{body} .tablinks')]"
+            ".find(tab => tab.textContent === 'Schema').click()"
+        )
+        titles = f"[...document.querySelectorAll('{body} .json-schema-2020-12__title')]"
+        await page.wait_for(f"{titles}.length > 20")
+        shown = await page.ask(f"{titles}.map(title => title.textContent.toLowerCase())")
+        missing = [name for name in types if not any(name in title for title in shown)]
+        assert missing == [], json.dumps(shown)
