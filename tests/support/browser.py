@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 _FLAGS: Final = (
     "--headless",
+    "--no-sandbox",  # it needs rights that containers rarely give, and only our own page is shown
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -148,8 +149,6 @@ async def open_page() -> AsyncIterator[Page]:
     program = chromium()
     profile = tempfile.mkdtemp(prefix="servicelane-chromium-")
     flags = [*_FLAGS, f"--user-data-dir={profile}"]
-    if os.geteuid() == 0:
-        flags.append("--no-sandbox")
     process = await asyncio.create_subprocess_exec(
         program, *flags, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
