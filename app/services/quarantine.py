@@ -97,4 +97,5 @@ def _visible(stores: Sequence[str] | None, principal: Principal) -> Sequence[str
 
 
 def _not_waiting(item: QuarantinedItem) -> ConflictError:
-    return ConflictError(f"Item {item.quarantine_id} was {item.state} at {item.resolved_at}.")
+    at = "" if item.resolved_at is None else f" at {written(item.resolved_at)}"
+    return ConflictError(f"Item {item.quarantine_id} was {item.state}{at}.", state=item.state)
