@@ -97,5 +97,5 @@ def _visible(stores: Sequence[str] | None, principal: Principal) -> Sequence[str
 
 
 def _not_waiting(item: QuarantinedItem) -> ConflictError:
-    at = "" if item.resolved_at is None else f" at {written(item.resolved_at)}"
-    return ConflictError(f"Item {item.quarantine_id} was {item.state}{at}.", state=item.state)
+    when = "" if item.resolved_at is None else f" at {item.resolved_at:%Y-%m-%dT%H:%M:%SZ}"
+    return ConflictError(f"Item {item.quarantine_id} was {item.state}{when}.", state=item.state)
