@@ -6,20 +6,19 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as time_of_day
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 import httpx
 from pydantic import SecretStr
 
 from app.db.sandbox import SandboxRepository
+from app.demo.calendar import ZONE, Calendar
 from app.demo.feed import Feed
-from app.demo.life import DEFAULT_ZONE, arrivals, months_before, store_codes
+from app.demo.life import DEFAULT_ZONE, arrivals, store_codes
 from app.demo.receiver import Received, Receiver, open_receiver
 from app.demo.serving import DemoError, base_url, free_port, new_place, served
 from app.demo.show import (
@@ -38,12 +37,7 @@ SEED: Final = 20260101
 TIMEOUT_SECONDS: Final = 900.0
 WEBHOOK_SECONDS: Final = 60.0
 
-ZONE: Final = ZoneInfo(DEFAULT_ZONE)
-EVENING: Final = time_of_day(23, 30)
-"""When the events of a day are told; later than that, a call could be due before it is told."""
-
 _STEPS: Final = 6
-_DAY: Final = timedelta(days=1)
 _RATE: Final = "on_time_delivery_rate"
 _CALLER: Final = "F01"
 
@@ -66,48 +60,6 @@ class Keys:
 
     visitor: str
     shop: str
-
-
-@dataclass(frozen=True, slots=True)
-class Calendar:
-    """The days of the demo, by the shop's calendar.
-
-    Attributes:
-        start: When the life of the shop begins.
-        joins: From when on the shop lives with the service; what was before is filled in.
-        stop: Now.
-        month: First day of the month that is shown: the last full one, or this one if more days
-            of it are known.
-    """
-
-    start: datetime
-    joins: datetime
-    stop: datetime
-    month: date
-
-    @classmethod
-    def of(cls, now: datetime, months: int) -> Self:
-        """Plan a demo of some months up to now."""
-        start = months_before(now, months)
-        today, born = now.astimezone(ZONE).date(), start.astimezone(ZONE).date()
-        this = today.replace(day=1)
-        last = (this - _DAY).replace(day=1)
-        month = last if born <= last or this - born > today - this else this
-        joins = datetime.combine(month - _DAY, EVENING, ZONE).astimezone(UTC)
-        return cls(start, max(start, joins), now, month)
-
-    @property
-    def month_end(self) -> date:
-        """The day after the month."""
-        return (self.month + 31 * _DAY).replace(day=1)
-
-    def told_at(self, moment: datetime) -> datetime:
-        """Tell when the service hears of what arrives at a moment: each evening, and now."""
-        local = moment.astimezone(ZONE)
-        evening = datetime.combine(local.date(), EVENING, ZONE)
-        if local > evening:
-            evening += _DAY
-        return min(max(evening.astimezone(UTC), self.joins), self.stop)
 
 
 def run(options: Options) -> None:
@@ -192,10 +144,14 @@ class _Tour:
         life = arrivals(self._stores, calendar.start, calendar.stop, SEED)
         with stage.progress(calendar.start, calendar.stop) as bar:
             feed = Feed(shop, bar.tell)
-            for moment, day in groupby(life, key=lambda it: calendar.told_at(it.arrives_at)):
-                if moment > calendar.joins:
+            for is_history, part in groupby(life, key=calendar.is_history):
+                if is_history:
+                    await feed.post(part)
+                    stage.say("The first night judges all of it 首夜核算 ...")
+                    continue
+                for moment, batch in calendar.as_told(part):
                     await _move_clock(client, moment)
-                await feed.post(day)
+                    await feed.post(batch)
             await _move_clock(client, datetime.now(UTC))
             seconds = bar.seconds
         tally = feed.tally
@@ -220,9 +176,7 @@ class _Tour:
 
     async def _run_night(self, client: httpx.AsyncClient) -> None:
         self._stage.step("The night: judge, add up, publish 夜间任务")
-        began = time.monotonic()
         answer = await _ask(client, "POST", "/v1/jobs/nightly/runs", json={})
-        seconds = time.monotonic() - began
         for night in answer["items"]:
             if night["state"] != "done":
                 raise DemoError(f"The night of {night['store_id']} failed: {night['error']}")
@@ -231,15 +185,15 @@ class _Tour:
             nights = (await _ask(client, "GET", "/v1/jobs/nightly/runs", params=query))["items"]
             done: Counter[str] = sum((Counter(night["detail"]) for night in nights), Counter())
             self._stage.say(
-                f"{store_id}: {len(nights)} nights so far: {done['published']:,} values published "
-                f"发布, {done['restated']:,} restated 更正 because a fact came late"
+                f"{store_id}: run now 夜间任务完成, after {len(nights) - 1} nights on the way. "
+                f"So far {done['published']:,} values were published 发布 and "
+                f"{done['restated']:,} restated 更正, because a fact came late."
             )
-        self._stage.say(f"The last one took {seconds:.1f} s.")
 
     async def _show_kpis(self, client: httpx.AsyncClient) -> None:
         month = self._calendar.month
         born = self._calendar.start.astimezone(ZONE).date()
-        since = f" (from the {born.day}th)" if born > month else ""
+        since = f" (from {born:%-d %B})" if born > month else ""
         self._stage.step(f"The KPIs of {month:%B %Y}{since} against their targets 月度指标")
         query = self._month_query()
         families = {
@@ -402,8 +356,12 @@ async def _prepare(database_url: str, calendar: Calendar) -> Keys:
 
 async def _move_clock(client: httpx.AsyncClient, moment: datetime) -> str:
     """Move the service's time on; tells where it stands."""
-    answer = await _ask(client, "PUT", "/v1/sandbox/clock", json={"now": moment.isoformat()})
-    return str(answer["now"])
+    path = "/v1/sandbox/clock"
+    response = await client.put(path, json={"now": moment.isoformat()})
+    if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:  # it is later than that already
+        response = await client.get(path)
+    response.raise_for_status()
+    return str(response.json()["now"])
 
 
 def _client(url: str, key: str) -> httpx.AsyncClient:
