@@ -360,9 +360,9 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
         )
         for fault in found
     ]
-    return _answer(
-        _BY_ERROR[InvalidInputError], str(InvalidInputError(faults)), {"errors": faults}
-    )
+    first, more = faults[0], len(faults) - 1
+    detail = f"{first.pointer or 'The body'}: {first.detail}" + (f" ({more} more)" if more else "")
+    return _answer(_BY_ERROR[InvalidInputError], detail, {"errors": faults})
 
 
 async def _http_exception(_request: Request, error: Exception) -> Response:

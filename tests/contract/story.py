@@ -1094,9 +1094,17 @@ def _complaints() -> Iterator[Example | Interlude]:
     yield act(
         "open_complaint",
         "invalid",
-        "No channel, no text 缺少渠道与内容",
+        "The channel is missing 缺少渠道",
         "",
         {"customer_no": "C000124"},
+        status=422,
+    )
+    yield act(
+        "open_complaint",
+        "no-text",
+        "The text is missing, which is kept apart from the rest 缺少内容",
+        "",
+        {"customer_no": "C000124", "channel": "phone"},
         status=422,
     )
     yield act(
