@@ -113,9 +113,9 @@ _FOLLOW_UPS = """
        AND ($4::text IS NULL OR CASE
                 WHEN status <> 'scheduled' THEN status
                 WHEN missed_on_arrival THEN 'missed_on_arrival'
-                WHEN due_at + interval '1 second' <= $5 THEN 'overdue'
-                WHEN opens_at <= $5 THEN 'open'
-                ELSE 'planned' END = $4)
+                WHEN opens_at > $5 THEN 'planned'
+                WHEN date_trunc('second', due_at) + interval '1 second' <= $5 THEN 'overdue'
+                ELSE 'open' END = $4)
        AND ($6::text IS NULL OR kind = $6)
        AND ($7::text IS NULL OR assignee = $7)
        AND ($8::text IS NULL OR ro_number = $8)

@@ -17,6 +17,7 @@ from app.routers.schemas.repair_orders import TimelineEntryOut
 
 router = APIRouter(prefix="/v1/stores/{store_id}", responses=responses(NotFoundError))
 
+# a number may have slashes: what is below a customer is tried before the customer itself
 CustomerNo = Annotated[str, Path(max_length=64, description="Customer number 客户编号")]
 Reader = Annotated[Principal, requires(Scope.CUSTOMERS_READ)]
 StaffReader = Annotated[Principal, requires(Scope.STAFF_READ)]
@@ -37,26 +38,7 @@ async def list_customers(
 
 
 @router.get(
-    "/customers/{customer_no}",
-    operation_id="get_customer",
-    summary="One customer 客户档案",
-    tags=["customers"],
-)
-async def get_customer(
-    store_id: StoreId,
-    customer_no: CustomerNo,
-    response: Response,
-    factory: FactoryDep,
-    principal: Reader,
-) -> CustomerOut:
-    """Get a customer's file."""
-    view = await factory.files.get(Customer, store_id, customer_no)
-    etag(response, view.version)
-    return CustomerOut.of(view, principal)
-
-
-@router.get(
-    "/customers/{customer_no}/timeline",
+    "/customers/{customer_no:path}/timeline",
     operation_id="get_customer_timeline",
     summary="What happened with a customer, the latest first 客户时间线",
     tags=["customers"],
@@ -77,7 +59,7 @@ async def get_customer_timeline(
 
 
 @router.get(
-    "/customers/{customer_no}/vehicles",
+    "/customers/{customer_no:path}/vehicles",
     operation_id="list_customer_vehicles",
     summary="A customer's vehicles 客户车辆",
     tags=["customers"],
@@ -88,6 +70,25 @@ async def list_customer_vehicles(
     """List a customer's vehicles; there are few, so this is one page."""
     views = await factory.files.list_vehicles_of(store_id, customer_no)
     return Listing(items=[VehicleOut.of(view, principal) for view in views], next_cursor=None)
+
+
+@router.get(
+    "/customers/{customer_no:path}",
+    operation_id="get_customer",
+    summary="One customer 客户档案",
+    tags=["customers"],
+)
+async def get_customer(
+    store_id: StoreId,
+    customer_no: CustomerNo,
+    response: Response,
+    factory: FactoryDep,
+    principal: Reader,
+) -> CustomerOut:
+    """Get a customer's file."""
+    view = await factory.files.get(Customer, store_id, customer_no)
+    etag(response, view.version)
+    return CustomerOut.of(view, principal)
 
 
 @router.get(

@@ -16,6 +16,7 @@ from app.routers.schemas.repair_orders import RepairOrderOut, TimelineEntryOut
 
 router = APIRouter(prefix="/v1/stores/{store_id}/repair-orders", tags=["repair-orders"])
 
+# a number may have slashes: what is below an order is tried before the order itself
 RoNumber = Annotated[str, Path(max_length=64, description="RO number, as written 工单号")]
 Reader = Annotated[Principal, requires(Scope.REPAIR_ORDERS_READ)]
 
@@ -73,26 +74,7 @@ async def list_repair_orders(
 
 
 @router.get(
-    "/{ro_number}",
-    operation_id="get_repair_order",
-    summary="One repair order with its verdict 工单详情",
-    responses=responses(NotFoundError),
-)
-async def get_repair_order(
-    store_id: StoreId,
-    ro_number: RoNumber,
-    response: Response,
-    factory: FactoryDep,
-    principal: Reader,
-) -> RepairOrderOut:
-    """Get one repair order: where it stands, what was promised, and whether that was kept."""
-    view = await factory.repair_orders.get(store_id, ro_number)
-    etag(response, view.version)
-    return RepairOrderOut.of(view, principal)
-
-
-@router.get(
-    "/{ro_number}/timeline",
+    "/{ro_number:path}/timeline",
     operation_id="get_repair_order_timeline",
     summary="What happened, the latest first 工单时间线",
     responses=responses(NotFoundError),
@@ -113,7 +95,7 @@ async def get_repair_order_timeline(
 
 
 @router.get(
-    "/{ro_number}/follow-ups",
+    "/{ro_number:path}/follow-ups",
     operation_id="list_repair_order_follow_ups",
     summary="Its follow-ups 工单回访",
     responses=responses(NotFoundError),
@@ -130,7 +112,7 @@ async def list_repair_order_follow_ups(
 
 
 @router.get(
-    "/{ro_number}/follow-ups/{kind}",
+    "/{ro_number:path}/follow-ups/{kind}",
     operation_id="get_repair_order_follow_up",
     summary="Its follow-up of a kind 工单某次回访",
     responses=responses(NotFoundError),
@@ -147,3 +129,22 @@ async def get_repair_order_follow_up(
     view = await factory.follow_ups.get_of_order(store_id, ro_number, kind)
     etag(response, view.version)
     return FollowUpOut.of(view)
+
+
+@router.get(
+    "/{ro_number:path}",
+    operation_id="get_repair_order",
+    summary="One repair order with its verdict 工单详情",
+    responses=responses(NotFoundError),
+)
+async def get_repair_order(
+    store_id: StoreId,
+    ro_number: RoNumber,
+    response: Response,
+    factory: FactoryDep,
+    principal: Reader,
+) -> RepairOrderOut:
+    """Get one repair order: where it stands, what was promised, and whether that was kept."""
+    view = await factory.repair_orders.get(store_id, ro_number)
+    etag(response, view.version)
+    return RepairOrderOut.of(view, principal)

@@ -80,10 +80,12 @@ class FileService:
         """List a customer's vehicles, by VIN; empty if none are known.
 
         Raises:
-            NotFoundError: There is no such store.
+            NotFoundError: Nothing is known of such a customer, or there is no such store.
         """
         await self._stores.get(store_id)
         found = await self._repository.list_of(Vehicle, store_id, "customer_no", customer_no)
+        if not found:
+            await self.get(Customer, store_id, customer_no)
         return await self._views(Kind.VEHICLE, store_id, found)
 
     async def _views(self, kind: Kind, store_id: str, found: list[Kept[S]]) -> list[FileView[S]]:

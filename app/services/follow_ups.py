@@ -19,6 +19,7 @@ from app.domain.events.follow_up import (
 from app.domain.follow_up import FollowUp, FollowUpStatus
 from app.domain.ids import follow_up_id
 from app.domain.pages import Page, PageRequest, page_of
+from app.domain.repair_order import RepairOrder
 from app.services.appender import Appender
 from app.services.desk import Caller
 from app.services.door import Door
@@ -90,11 +91,14 @@ class FollowUpService:
         """List the follow-ups of a repair order, by id; empty if it has none.
 
         Raises:
-            NotFoundError: There is no such store.
+            NotFoundError: Nothing is known of such an order, or there is no such store.
         """
         await self._stores.get(store_id)
         now = await self._time_source.now()
         found = await self._repository.list_of(FollowUp, store_id, "ro_number", ro_number)
+        if not found and await self._repository.find(RepairOrder, store_id, ro_number) is None:
+            message = f"There is no repair order {ro_number} in store {store_id}."
+            raise NotFoundError(message)
         return [_view(kept, now) for kept in found]
 
     async def get(self, store_id: str, key: str) -> FollowUpView:
