@@ -108,6 +108,8 @@ def demo(
     """Show the life of a made-up shop, on a database of its own, then serve it until Ctrl-C."""
     settings = Settings()
     configure_logging("error", settings.log_format)
+    if settings.database_url is not None:
+        _say("The demo has a database of its own: SERVICELANE_DATABASE_URL is not touched.")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _exit)
     options = tour.Options(
