@@ -334,8 +334,8 @@ for _name in ALERT_OF:
         _name,
         alert_model(_name),
         alert_example(_name),
-        summary=_name,
-        description=f"{CATALOG[_name].description}\n\nEndpoints without a filter hear of it too. "
+        summary=CATALOG[_name].description,
+        description="Endpoints without a filter hear of it too. "
         "`alertid` is the id of the event that raised the alert; the notice that ends the alert "
         "carries the same.",
     )
