@@ -173,7 +173,12 @@ def command(module: str, port: int) -> list[str]:
 def server(module: str, url: str, folder: Path) -> Iterator[tuple[int, int]]:
     """Serve one side; give its process and its port. Its log goes into the folder."""
     port = free_port()
-    environment = {**os.environ, "SERVICELANE_DATABASE_URL": url}
+    environment = {
+        **os.environ,
+        "SERVICELANE_DATABASE_URL": url,
+        # facts and KPI values follow by the minute, beside ingest: not what is compared here
+        "SERVICELANE_REFRESH_INTERVAL_SECONDS": "86400",
+    }
     with (folder / f"{module}.log").open("wb") as log:
         process = subprocess.Popen(
             command(module, port), env=environment, stdout=log, stderr=subprocess.STDOUT
