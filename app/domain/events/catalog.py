@@ -9,7 +9,8 @@ from typing import Any, Final
 from app.domain.events import complaint, customer_file, follow_up, repair_order, retraction, staff
 from app.domain.events.envelope import Kind
 from app.domain.events.form import Form
-from app.domain.events.payload import Payload
+from app.domain.events.payload import MAX_KEY, Payload
+from app.domain.events.shape import storable
 from app.domain.events.upcasters import UPCASTERS, Upcasters, upcast
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -20,43 +21,44 @@ class SubjectForm:
     """What the subject of an event must look like.
 
     Attributes:
-        pattern: Matches all of it.
+        pattern: Matches all of it; None: any text of 1 to 64 characters.
         detail: What is wrong with another one.
         example: For documents.
         lower: Whether its key is the lower-case form.
     """
 
-    pattern: re.Pattern[str]
+    pattern: str | None
     detail: str
     example: str
     lower: bool = False
 
     def canonical(self, subject: str) -> str | None:
         """Return the subject in the form that is its key, None if it can't be one."""
-        if not self.pattern.fullmatch(subject):
+        if self.pattern is None:
+            return subject if 0 < len(subject) <= MAX_KEY and storable(subject) else None
+        if not re.fullmatch(self.pattern, subject):
             return None
         return subject.lower() if self.lower else subject
 
 
-_NATURAL_KEY: Final = re.compile(r"[^\0\ud800-\udfff]{1,64}")
 _STAFF_NO: Final = SubjectForm(
-    re.compile(r"[A-Za-z0-9_-]{1,32}"),
+    r"[A-Za-z0-9_-]{1,32}",
     "The subject must be a staff number: 1 to 32 letters, digits, - or _.",
     "T12",
 )
-_UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_UUID: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 
 SUBJECTS: Final[Mapping[Kind | None, SubjectForm]] = {
     Kind.CUSTOMER: SubjectForm(
-        _NATURAL_KEY, "The subject must be a customer number of 1 to 64 characters.", "C000123"
+        None, "The subject must be a customer number of 1 to 64 characters.", "C000123"
     ),
     Kind.VEHICLE: SubjectForm(
-        re.compile(r"[A-HJ-NPR-Za-hj-npr-z0-9]{17}"),
+        r"[A-HJ-NPR-Za-hj-npr-z0-9]{17}",
         "The subject must be a VIN: 17 letters and digits without I, O and Q.",
         "LSVAA4182E2100001",
     ),
     Kind.REPAIR_ORDER: SubjectForm(
-        _NATURAL_KEY, "The subject must be an RO number of 1 to 64 characters.", "RO20260105-001"
+        None, "The subject must be an RO number of 1 to 64 characters.", "RO20260105-001"
     ),
     Kind.STAFF: _STAFF_NO,
     Kind.TIMECARD: _STAFF_NO,
@@ -72,9 +74,7 @@ SUBJECTS: Final[Mapping[Kind | None, SubjectForm]] = {
         "5f0c1d52-6a44-5a3b-8b0e-2a7c8c1f4e10",
         lower=True,
     ),
-    None: SubjectForm(
-        _NATURAL_KEY, "The subject must be that of the retracted event.", "RO20260105-001"
-    ),
+    None: SubjectForm(None, "The subject must be that of the retracted event.", "RO20260105-001"),
 }
 """Kind -> form of its subjects; None stands for `event.retracted`, which is about any of them."""
 
@@ -128,6 +128,16 @@ class EventType:
     def subject(self) -> SubjectForm:
         """What its subject must look like."""
         return SUBJECTS[self.kind]
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether its data may be taken as the model reads them, without a second look."""
+        return (
+            self.posted
+            and self.kind is not None
+            and not self.model.merge_patch
+            and not self.forms[-1].shape.required
+        )
 
     @cached_property
     def schema(self) -> dict[str, Any]:

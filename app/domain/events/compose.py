@@ -1,17 +1,21 @@
 """Events that are made here instead of being sent."""
 
+import sys
 from datetime import datetime
 from typing import Final
 
 from app.domain.errors import InvalidInputError
 from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent
+from app.domain.events.form import Limits
 from app.domain.events.parse import content_hash, state_key
 from app.domain.events.payload import Payload
 from app.domain.ids import own_event_id
 
 _NO_SECRET: Final = b""
 """Nobody sends what the service writes, so there is nothing to tell apart or to hide."""
+
+_NO_LIMITS: Final = Limits(max_aside=sys.maxsize)
 
 
 def make_event(
@@ -46,7 +50,7 @@ def make_event(
     """
     known = CATALOG[event_type]
     content = known.forms[-1].made(payload)
-    if faults := content.nul_characters():
+    if faults := [*content.faults(_NO_LIMITS)]:
         raise InvalidInputError(faults)
     return NewEvent(
         store_id=store_id,

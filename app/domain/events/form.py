@@ -10,7 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from app.domain.errors import Fault
-from app.domain.events.payload import MAX_TEXT, Payload, plain
+from app.domain.events.payload import CAREFUL, MAX_TEXT, QUICK, Payload, plain
 from app.domain.events.shape import (
     Found,
     Shape,
@@ -74,12 +74,23 @@ class Content(msgspec.Struct, frozen=True):
     canonical: bytes
     warnings: tuple[Fault, ...]
 
-    def nul_characters(self) -> list[Fault]:
-        """Name the texts with a NUL character: models let it pass, PostgreSQL does not."""
-        if b"\\" not in self.canonical or b"\\u0000" not in self.canonical:
-            return []
-        both = orjson.loads(self.canonical)
-        return [*check_unknown(both, "/data", depth=_MAX_DEPTH, length=len(self.canonical))]
+    def is_suspect(self, limits: Limits) -> bool:
+        """Whether `faults` may find any; it takes much longer."""
+        return (b"\\" in self.canonical and b"\\u0000" in self.canonical) or (
+            self.aside is not None and len(self.aside) > limits.max_aside
+        )
+
+    def faults(self, limits: Limits) -> Iterator[Fault]:
+        """Yield what only shows once the data is written.
+
+        Models let NUL characters pass; PostgreSQL does not.
+        """
+        if self.aside is not None and len(self.aside) > limits.max_aside:
+            detail = f"Personal and unknown fields have more than {limits.max_aside} bytes."
+            yield Fault("/data", "too-large", detail)
+        elif b"\\u0000" in self.canonical:
+            both = orjson.loads(self.canonical)
+            yield from check_unknown(both, "/data", depth=_MAX_DEPTH, length=len(self.canonical))
 
 
 class Form:
@@ -88,11 +99,9 @@ class Form:
     def __init__(self, model: type[Payload]) -> None:
         self.model = model
         self.shape = Shape.of(model)
-        validator = model.__pydantic_validator__
-        self.read: Callable[[Any], Payload] = validator.validate_python
-        self.read_json: Callable[[str | bytes], Payload] = validator.validate_json
-        self._write = model.__pydantic_serializer__.to_json
-        self._dump = model.__pydantic_serializer__.to_python
+        self.read: Callable[..., Payload] = model.__pydantic_validator__.validate_python
+        self.read_json: Callable[..., Payload] = model.__pydantic_validator__.validate_json
+        self._serializer = model.__pydantic_serializer__
 
     def take(self, sent: dict[str, Any], limits: Limits) -> Content | list[Fault]:
         """Check the data of an event as sent; return it or all that is wrong with it."""
@@ -118,10 +127,19 @@ class Form:
         ):
             return faults
         content = self._content(payload, aside, exact=not unknown, warnings=warnings)
-        if content.aside is not None and len(content.aside) > limits.max_aside:
-            detail = f"Personal and unknown fields have more than {limits.max_aside} bytes."
-            return [Fault("/data", "too-large", detail)]
-        return content.nul_characters() or content
+        return [*content.faults(limits)] or content
+
+    def known(self, payload: Payload, sent: dict[str, Any], limits: Limits) -> Content | None:
+        """Return the content of data that holds nothing unknown; None if it may have faults.
+
+        Args:
+            payload: What was read of the data.
+            sent: The data.
+            limits: How much is taken.
+        """
+        aside = self.shape.personal_in(sent) if self.shape.has_personal else {}
+        content = self._content(payload, aside)
+        return None if content.is_suspect(limits) else content
 
     def made(self, payload: Payload) -> Content:
         """Return the content of a payload that was made here, not read."""
@@ -146,8 +164,8 @@ class Form:
         data = self.write(payload)
         both = orjson.loads(data)
         if aside:
-            alike = aside if exact else canonical(aside, keeps_null=self.shape.keeps_null)
-            both = join(both, alike)
+            other = aside if exact else canonical(aside, keeps_null=self.shape.keeps_null)
+            both = join(both, other)
         return Content(
             payload,
             data,
@@ -159,10 +177,10 @@ class Form:
     def write(self, payload: Payload) -> bytes:
         """Return the data as the log has it."""
         patch = self.shape.keeps_null
-        data = self._write(payload, exclude_none=not patch, exclude_unset=patch)
+        data = self._serializer.to_json(payload, exclude_none=not patch, exclude_unset=patch)
         if b"E-" in data:  # perhaps a decimal below 10^-6, whose text has an exponent
-            parts = self._dump(payload, exclude_none=not patch, exclude_unset=patch)
-            data = orjson.dumps(parts, default=plain, option=orjson.OPT_UTC_Z)
+            both = self._serializer.to_python(payload, exclude_none=not patch, exclude_unset=patch)
+            data = orjson.dumps(both, default=plain, option=orjson.OPT_UTC_Z)
         return data
 
     def _beyond_the_model(
@@ -185,7 +203,12 @@ def _counted_as(pointer: str, other: str) -> Fault:
 def _faults(error: ValidationError) -> Iterator[Fault]:
     """Yield what pydantic found, in this service's codes; no detail repeats what was sent."""
     for found in error.errors(include_url=False):
-        pointer = "".join(f"/{escape(str(token))}" for token in ("data", *found["loc"]))
+        place = found["loc"]
+        if QUICK in place:
+            continue  # the careful reader has the say
+        pointer = "".join(
+            f"/{escape(str(token))}" for token in ("data", *place) if token != CAREFUL
+        )
         if found["input"] is None and found["type"] != "missing":
             yield Fault(pointer, "missing", "The field is required and must not be null.")
             continue

@@ -8,11 +8,12 @@ appender to find out.
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import orjson
+from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from app.domain.errors import Fault
@@ -33,18 +34,25 @@ MAX_TRACE: Final = 256
 """Characters of `correlationid` and `causationid`."""
 
 _REQUIRED: Final = ("specversion", "id", "source", "type", "store", "subject", "time")
+_TRACES: Final = ("correlationid", "causationid")
+_KNOWN: Final = frozenset(
+    {*_REQUIRED, *_TRACES, "data", "data_base64", "datacontenttype", "dataschema"}
+)
 _USUAL: Final = frozenset({*_REQUIRED, "data", "datacontenttype"})
-_OPTIONAL: Final = frozenset({"correlationid", "causationid", "dataschema", "data_base64"})
 _STORE: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _JSON: Final = "application/json"
 _JSON_TYPE: Final = re.compile(r"application/(?:[^\s;/]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 _DATA_SCHEMA: Final = re.compile(r"(?:.*/)?v([1-9][0-9]{0,8})", re.DOTALL)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BLOCK: Final = 64
 """Bytes of a block of SHA-256."""
 
+_NOTHING: Final[dict[str, Any]] = {}
 _MALFORMED: Final = 0
 """Stands for the version that a malformed `dataschema` names."""
+
+
+_Read = tuple[EventType, int, str, datetime, Content]
+"""What was read of an event: type, version, subject, time and content."""
 
 
 class _RefusedError(Exception):
@@ -82,19 +90,19 @@ def parse_event(
     if not isinstance(item, dict):
         fault = Fault("", "not-an-object", "An event must be a JSON object.")
         return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
+    latest = now + limits.max_clock_skew
     try:
-        event_type, version = _type_of(item, catalog)
-        store_id = _store_of(item, known_store)
-        subject, occurred_at = _attributes(item, event_type, version, limits)
-        _check_time(occurred_at, now + limits.max_clock_skew)
-        content = _content(item, event_type.forms[version - 1], limits)
+        read = _at_once(item, limits, latest, known_store, catalog) or _step_by_step(
+            item, limits, latest, known_store, catalog
+        )
     except _RefusedError as refused:
         return _rejected(item, refused.reason, refused.faults)
+    event_type, version, subject, occurred_at, content = read
     payload = content.payload
     if version != event_type.version:
         payload = _lifted(event_type, version, content)
     return NewEvent(
-        store_id,
+        item["store"],
         item["source"],
         item["id"],
         event_type.name,
@@ -111,6 +119,72 @@ def parse_event(
         content_hash(secret, event_type.name, subject, occurred_at, version, content.canonical),
         content.warnings,
     )
+
+
+def _at_once(
+    item: dict[str, Any],
+    limits: Limits,
+    latest: datetime,
+    known_store: Callable[[str], bool],
+    catalog: Catalog,
+) -> _Read | None:
+    """Read an event about which nothing is unusual, as most are; None of any other.
+
+    Whatever this accepts, `_step_by_step` accepts alike, in twice the time.
+    """
+    name, event_id, source = item.get("type"), item.get("id"), item.get("source")
+    store_id, subject, time = item.get("store"), item.get("subject"), item.get("time")
+    event_type = catalog.get(name) if isinstance(name, str) else None
+    if (
+        event_type is None
+        or not event_type.is_plain
+        or event_type.version != 1
+        or not item.keys() <= _USUAL
+        or item.get("specversion") != SPEC_VERSION
+        or item.get("datacontenttype", _JSON) != _JSON
+        or not (isinstance(event_id, str) and 0 < len(event_id) <= MAX_ID)
+        or not (isinstance(source, str) and 0 < len(source) <= MAX_SOURCE)
+        or not storable(event_id + source)
+        or source.startswith(OWN_SOURCE)
+        or not (isinstance(store_id, str) and known_store(store_id))
+        or not isinstance(subject, str)
+    ):
+        return None
+    form, data = event_type.forms[0], item.get("data", _NOTHING)
+    key = event_type.subject.canonical(subject)
+    try:
+        occurred_at = read_instant(time)
+        payload = form.read(data, extra="forbid")
+    except (PydanticCustomError, ValidationError):
+        return None
+    content = form.known(payload, data, limits)
+    if key is None or occurred_at > latest or content is None:
+        return None
+    return event_type, 1, key, occurred_at, content
+
+
+def _step_by_step(
+    item: dict[str, Any],
+    limits: Limits,
+    latest: datetime,
+    known_store: Callable[[str], bool],
+    catalog: Catalog,
+) -> _Read:
+    """Read an event in the order of A10.
+
+    Raises:
+        _RefusedError: It can't be accepted.
+    """
+    event_type, version = _type_of(item, catalog)
+    if not known_store(item["store"]):
+        fault = Fault("/store", "unknown-store", "There is no such store, or not for this key.")
+        raise _RefusedError(Reason.UNKNOWN_STORE, fault)
+    subject, occurred_at = _attributes(item, event_type, version, limits)
+    if occurred_at > latest:
+        fault = Fault("/time", "time-in-future", "The time is in the future.")
+        raise _RefusedError(Reason.TIME_IN_FUTURE, fault)
+    content = _content(item, event_type.forms[version - 1], limits)
+    return event_type, version, subject, occurred_at, content
 
 
 def state_key(subject: str, payload: Payload) -> str:
@@ -139,9 +213,8 @@ def content_hash(
         version: The schema version that the event was sent in.
         canonical: All of its data, see `Content`.
     """
-    since = occurred_at - _EPOCH
-    head = f"{name}\0{subject}\0{since.days} {since.seconds} {since.microseconds}\0{version}\0"
-    return _hmac(secret, head.encode() + canonical)[:16]
+    head = orjson.dumps([name, subject, occurred_at, version])
+    return _hmac(secret, head + canonical)[:16]
 
 
 @lru_cache(maxsize=8)
@@ -198,20 +271,6 @@ def _version(schema: object) -> int:
     return _MALFORMED
 
 
-def _store_of(item: dict[str, Any], known_store: Callable[[str], bool]) -> str:
-    store_id: str = item["store"]
-    if not known_store(store_id):
-        fault = Fault("/store", "unknown-store", "There is no such store, or not for this key.")
-        raise _RefusedError(Reason.UNKNOWN_STORE, fault)
-    return store_id
-
-
-def _check_time(occurred_at: datetime, latest: datetime) -> None:
-    if occurred_at > latest:
-        fault = Fault("/time", "time-in-future", "The time is in the future.")
-        raise _RefusedError(Reason.TIME_IN_FUTURE, fault)
-
-
 def _attributes(
     item: dict[str, Any], event_type: EventType, version: int, limits: Limits
 ) -> tuple[str, datetime]:
@@ -225,17 +284,7 @@ def _attributes(
     subject = event_type.subject.canonical(item["subject"])
     if subject is None:
         faults.append(Fault("/subject", "bad-format", event_type.subject.detail))
-    event_id, source = item["id"], item["source"]
-    if not (
-        item.keys() <= _USUAL
-        and item.get("datacontenttype", _JSON) == _JSON
-        and len(event_id) <= MAX_ID
-        and len(source) <= MAX_SOURCE
-        and storable(event_id + source)
-        and not source.startswith(OWN_SOURCE)
-        and event_type.posted
-    ):
-        faults += _odd(item, event_type, version, limits)
+    faults += _odd(item, event_type, version, limits)
     if faults or subject is None or occurred_at is None:
         raise _RefusedError(Reason.INVALID_DATA, *faults)
     return subject, occurred_at
@@ -244,7 +293,7 @@ def _attributes(
 def _odd(
     item: dict[str, Any], event_type: EventType, version: int, limits: Limits
 ) -> Iterator[Fault]:
-    """Yield what is wrong with attributes that are seldom wrong, or seldom sent."""
+    """Yield what is wrong with all attributes but time and subject."""
     yield from check_text(item["id"], "/id", length=MAX_ID)
     yield from check_text(item["source"], "/source", length=MAX_SOURCE)
     if f"{item['source']}/".startswith(f"{OWN_SOURCE}/") or not event_type.posted:
@@ -259,13 +308,13 @@ def _odd(
         yield Fault("/data_base64", "not-json", "The data must be JSON in `data`.")
     if version == _MALFORMED:
         yield Fault("/dataschema", "bad-format", "The dataschema must end in /v and a number.")
-    for name in ("correlationid", "causationid"):
+    for name in _TRACES:
         value = item.get(name)
         if isinstance(value, str):
             yield from check_text(value, f"/{name}", length=MAX_TRACE)
         elif value is not None:
             yield Fault(f"/{name}", "not-text", f"The attribute {name} must be a text.")
-    for name in item.keys() - _USUAL - _OPTIONAL:
+    for name in item.keys() - _KNOWN:
         yield from check_unknown(
             {name: item[name]}, "", depth=limits.max_depth + 1, length=limits.max_text
         )

@@ -8,7 +8,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
+from functools import partial
+from operator import methodcaller
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import (
@@ -21,10 +23,14 @@ from pydantic import (
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core.core_schema import SerSchema
 from typing_extensions import override
 
 MAX_TEXT: Final = 10_000
 """Characters of the longest text."""
+
+MAX_KEY: Final = 64
+"""Characters of the longest natural key."""
 
 MAX_NUMBER: Final = 10**12
 """Every number is below it, and above its negative."""
@@ -77,24 +83,54 @@ class OpenChoice:
         return {"anyOf": [known, {"type": "string", "maxLength": MAX_TEXT}]}
 
 
+QUICK: Final = "~quick"
+CAREFUL: Final = "~careful"
+"""What the two ways of reading a value are called where pydantic tells places; see `_Reads`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Reads:
-    """Reads the JSON value by `read` before the annotated type holds it."""
+    """Reads the JSON value by `read` before the annotated type holds it.
+
+    Attributes:
+        read: Takes all that may be sent and says what is wrong with the rest.
+        wire: JSON Schema of what may be sent.
+        quick: Reads the usual spellings to the same value, three times as fast because nothing of
+            it is Python; what it refuses goes to `read`.
+        writer: How the value is written, where `quick` is there.
+    """
 
     read: Callable[[Any], Any]
     wire: JsonSchemaValue
+    quick: CoreSchema | None = None
+    writer: "SerSchema | None" = None
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Put the reader before the type's own check, which keeps the type's serialiser."""
-        return core_schema.no_info_before_validator_function(self.read, handler(source))
+        """Put the readers before the type's own check."""
+        careful = core_schema.no_info_before_validator_function(self.read, handler(source))
+        if self.quick is None:
+            return careful
+        return core_schema.union_schema(
+            [(self.quick, QUICK), (careful, CAREFUL)],
+            mode="left_to_right",
+            serialization=self.writer,
+        )
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         """Show what may be sent."""
         return dict(self.wire)
+
+
+def _quick(pattern: str, *steps: Callable[[Any], Any]) -> CoreSchema:
+    """Return a reader of text that matches; each step is a function written in C."""
+    schema: CoreSchema = core_schema.str_schema(pattern=pattern, coerce_numbers_to_str=True)
+    for step in steps:
+        schema = core_schema.no_info_after_validator_function(step, schema)
+    return schema
 
 
 # Numbers
@@ -163,6 +199,17 @@ def read_count(value: object) -> int:
     return whole
 
 
+_EXACT: Final = Context(prec=MAX_DIGITS)
+_SHORTEST: Final = (
+    Decimal,
+    _EXACT.normalize,  # 860.00 to 860, but 1000 to 1E+3
+    partial(_EXACT.add, _ZERO),  # 1E+3 to 1000, and -0 to 0
+)
+_QUICK_AMOUNT: Final = _quick(r"^-?[0-9]{1,12}(?:\.[0-9]{1,18})?$", *_SHORTEST)
+_QUICK_QUANTITY: Final = _quick(r"^[0-9]{1,12}(?:\.[0-9]{1,18})?$", *_SHORTEST)
+_QUICK_COUNT: Final = core_schema.int_schema(strict=True, ge=0, lt=MAX_NUMBER)
+
+
 def read_level(value: object) -> int:
     """Return the level of an inspection: 1, 2 or 3."""
     level = read_count(value)
@@ -221,6 +268,15 @@ def read_date(value: object) -> date:
     return day
 
 
+_QUICK_INSTANT: Final = _quick(
+    r"^(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(?:\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$",
+    datetime.fromisoformat,
+    methodcaller("astimezone", UTC),
+)
+_QUICK_DATE: Final = _quick(r"^(?:19|20|21)[0-9]{2}-[0-9]{2}-[0-9]{2}$", date.fromisoformat)
+
+
 def read_day_or_instant(value: object) -> str:
     """Return the canonical text of a calendar day or of an instant."""
     if isinstance(value, str) and _DATE.fullmatch(value):
@@ -255,6 +311,8 @@ def read_answer(value: object) -> Decimal | bool | str:
 
 _TEXT_NUMBER: Final = {"type": "string", "pattern": r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"}
 
+_WRITE_NUMBER: Final = core_schema.to_string_ser_schema(when_used="json")
+
 Amount = Annotated[
     Decimal,
     _Reads(
@@ -269,6 +327,8 @@ Amount = Annotated[
                 _TEXT_NUMBER,
             ]
         },
+        _QUICK_AMOUNT,
+        _WRITE_NUMBER,
     ),
 ]
 """Money in the store's currency; negative is a credit."""
@@ -283,20 +343,48 @@ Quantity = Annotated[
                 _TEXT_NUMBER,
             ]
         },
+        _QUICK_QUANTITY,
+        _WRITE_NUMBER,
     ),
 ]
 """Hours, kilometres: never negative."""
 
-_WHOLE_NUMBER: Final[JsonSchemaValue] = {
-    "anyOf": [{"type": "integer", "minimum": 0, "exclusiveMaximum": MAX_NUMBER}, _TEXT_NUMBER]
-}
-Count = Annotated[int, _Reads(read_count, _WHOLE_NUMBER)]
+Count = Annotated[
+    int,
+    _Reads(
+        read_count,
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "exclusiveMaximum": MAX_NUMBER},
+                _TEXT_NUMBER,
+            ]
+        },
+        _QUICK_COUNT,
+        core_schema.simple_ser_schema("int"),
+    ),
+]
 Level = Annotated[
     int,
     _Reads(read_level, {"anyOf": [{"enum": [1, 2, 3]}, {"enum": ["1", "2", "3"]}]}),
 ]
-Instant = Annotated[datetime, _Reads(read_instant, {"type": "string", "format": "date-time"})]
-Day = Annotated[date, _Reads(read_date, {"type": "string", "format": "date"})]
+Instant = Annotated[
+    datetime,
+    _Reads(
+        read_instant,
+        {"type": "string", "format": "date-time"},
+        _QUICK_INSTANT,
+        core_schema.simple_ser_schema("datetime"),
+    ),
+]
+Day = Annotated[
+    date,
+    _Reads(
+        read_date,
+        {"type": "string", "format": "date"},
+        _QUICK_DATE,
+        core_schema.simple_ser_schema("date"),
+    ),
+]
 DayOrInstant = Annotated[
     str,
     _Reads(
@@ -315,7 +403,7 @@ Flag = StrictBool
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 """A short text that something is known by: a team, a bay, a brand."""
-Reference = Annotated[str, Field(min_length=1, max_length=64)]
+Reference = Annotated[str, Field(min_length=1, max_length=MAX_KEY)]
 """A natural key of the trade, exactly as written (B4)."""
 StaffNo = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 """A staff number."""

@@ -37,6 +37,7 @@ class Shape:
         parts: Fields that hold an object or a list of objects, with the shape of those.
         choices: Open choices: the known values, and the one that stands for any other text.
         keeps_null: Whether null deletes, instead of being absent.
+        has_personal: Whether any field lies beside the log, here or in a part.
     """
 
     plain: frozenset[str]
@@ -45,6 +46,7 @@ class Shape:
     parts: dict[str, "Shape"]
     choices: dict[str, tuple[frozenset[str], str]]
     keeps_null: bool
+    has_personal: bool
 
     @classmethod
     def of(cls, model: type[Part], *, keeps_null: bool = False) -> "Shape":
@@ -66,8 +68,31 @@ class Shape:
                 if isinstance(mark, OpenChoice):
                     choices[name] = (frozenset(get_args(field.annotation)), mark.other)
         return cls(
-            frozenset(plain), frozenset(personal), tuple(required), parts, choices, keeps_null
+            frozenset(plain),
+            frozenset(personal),
+            tuple(required),
+            parts,
+            choices,
+            keeps_null,
+            bool(personal) or any(part.has_personal for part in parts.values()),
         )
+
+    def personal_in(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return what of valid data without unknown fields lies beside the log."""
+        aside = {
+            name: value
+            for name, value in data.items()
+            if name in self.personal and value is not None
+        }
+        for name, shape in self.parts.items():
+            if shape.has_personal and (part := data.get(name)):
+                if isinstance(part, dict):
+                    inner: Any = shape.personal_in(part)
+                else:
+                    inner = _trimmed([shape.personal_in(element) or None for element in part])
+                if inner:
+                    aside[name] = inner
+        return aside
 
     def split(self, data: dict[str, Any], pointer: str, unknown: Found) -> dict[str, Any]:
         """Return what of the data lies beside the log, nested as sent; {} if nothing does.
@@ -113,7 +138,7 @@ class Shape:
     def of_payload(self, part: Part) -> dict[str, Any]:
         """Return the personal fields of a payload that was made here, nested as on the wire."""
         aside: dict[str, Any] = {}
-        for name in self.personal & part.model_fields_set:
+        for name in sorted(self.personal & part.model_fields_set):
             value = getattr(part, name)
             if value is not None or self.keeps_null:
                 aside[name] = value

@@ -393,6 +393,13 @@ def test_personal_fields_in_parts_of_a_payload_lie_beside_the_log() -> None:
     content = known.forms[0].made(ride)
     assert content.aside == b'{"passengers":[null,{"name":"n"}]}'
     assert content.data == b'{"passengers":[{"seat":"a"},{"seat":"b"},{"seat":"c"}]}'
+    sent = {"passengers": [{"seat": "a"}, {"name": "n", "seat": "b"}, {"seat": "c"}]}
+    assert known.forms[0].take(sent, Limits()) == content
+    assert known.forms[0].known(ride, sent, Limits()) == content
+    nobody = {"passengers": [{"seat": "a"}]}
+    read = known.forms[0].known(known.forms[0].read(nobody), nobody, Limits())
+    assert read is not None
+    assert read.aside is None
 
 
 def test_a_payload_without_personal_fields_leaves_nothing_beside() -> None:

@@ -125,9 +125,14 @@ def test_a7_what_only_the_service_writes_cannot_be_posted(name: str) -> None:
     assert refused(sent(name)) == ("invalid-data", {("/type", "reserved")})
 
 
-def test_a7_only_the_service_writes_under_its_source() -> None:
-    item = sent("follow_up.completed", source="/servicelane")
+@pytest.mark.parametrize("source", ["/servicelane", "/servicelane/desk"])
+def test_a7_only_the_service_writes_under_its_source(source: str) -> None:
+    item = sent("follow_up.completed", source=source)
     assert refused(item) == ("invalid-data", {("/source", "reserved")})
+
+
+def test_a_source_that_only_begins_like_that_of_the_service_is_another_one() -> None:
+    assert accepted(sent(source="/servicelanes")).source == "/servicelanes"
 
 
 def test_a7_what_the_service_wrote_cannot_be_retracted() -> None:
