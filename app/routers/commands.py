@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import Depends, Header, Request, Response
 
-from app.domain.errors import InvalidInputError
+from app.domain.errors import InvalidInputError, MalformedBodyError
 from app.services.desk import Conditions
 from app.services.units import Answer
 
@@ -49,8 +49,15 @@ def _version(if_match: str | None) -> int | None:
 
 
 async def _raw_body(request: Request) -> dict[str, Any]:
-    """Read the JSON object that FastAPI has checked against the route's model already."""
-    body: dict[str, Any] = orjson.loads(await request.body())
+    """Read the JSON object that FastAPI checks against the route's model.
+
+    Raises:
+        MalformedBodyError: It is JSON to Python alone: NaN, or a lone surrogate.
+    """
+    try:
+        body: dict[str, Any] = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise MalformedBodyError(f"The body is not JSON: {error}.") from None
     return body
 
 
