@@ -395,6 +395,7 @@ async def test_a_clock_that_fails_to_evaluate_stalls_no_other(
 ) -> None:
     await post(factory, *(delivered(f"R{number}") for number in range(12)))
     bad = call_of("R5")
+
     def fail(state: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(state, "follow_up_id", None) == bad:
             raise ValueError("a defect")

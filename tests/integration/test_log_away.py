@@ -112,9 +112,7 @@ async def test_terminated_connections_are_replaced(factory: Factory, pool: Pool)
         for number in range(6):
             event = opened(f"{name}-{number}")
             while event["id"] not in answered:
-                (result,) = await asyncio.gather(
-                    outcomes(factory, event), return_exceptions=True
-                )
+                (result,) = await asyncio.gather(outcomes(factory, event), return_exceptions=True)
                 if isinstance(result, BaseException):
                     assert is_away(result), repr(result)
                     told_away += 1
