@@ -278,12 +278,19 @@ class AppendSession:
         return targets | {(event.source, event.id): _target(event) for event in own}
 
     def _is_ours(self, event: NewEvent) -> bool:
-        """Whether the service plans the follow-up itself: moving it is a command (A7)."""
-        ro_number = getattr(event.payload, "ro_number", None)
-        if ro_number is not None and event.key in planned_ids(event.store_id, ro_number):
-            return True
+        """Whether the service plans the follow-up itself: moving it is a command (A7).
+
+        Told by its id: words of ours may be in the log about a CRM's call too.
+        """
         entry = self._states.states.get((event.store_id, event.kind, event.key))
-        return entry is not None and isinstance(entry[1], FollowUp) and entry[1].own
+        orders = {getattr(event.payload, "ro_number", None)}
+        if entry is not None and isinstance(entry[1], FollowUp):
+            orders.add(entry[1].ro_number)
+        return any(
+            event.key in planned_ids(event.store_id, ro_number)
+            for ro_number in orders
+            if ro_number is not None
+        )
 
     async def _waiting_for(self, store_id: str, targets: Iterable[NewEvent]) -> Facts:
         """Make a unit of the retractions in quarantine that wait for these events."""

@@ -430,6 +430,21 @@ async def test_h8_a_retracted_plan_of_a_crm_gives_the_call_back_to_us(
     await check_store(pool)
 
 
+async def test_h8_a_crms_call_is_its_own_whatever_we_said_about_it(
+    factory: Factory, pool: Pool
+) -> None:
+    """Its order was cancelled and came back, its plan was retracted; then it plans anew."""
+    window = ("2026-06-04T00:00:00+08:00", "2026-06-05T23:59:59+08:00")
+    call, gone = str(uuid4()), cancelled("R1")
+    theirs = scheduled(call, *window, ro_number="R1")
+    made = completed(call, "2026-06-02T09:00:00+08:00")
+    await post_in_units(factory, [[opened("R1"), theirs, made], [gone], [retraction(gone)]])
+    await post(factory, retraction(theirs))
+    anew = scheduled(call, *window, at="2026-06-02T09:30:00+08:00", ro_number="R1")
+    assert await outcomes(factory, anew) != ["invalid-data"]
+    await check_store(pool)
+
+
 async def test_a_complaint_without_its_opening_has_no_clock(factory: Factory, pool: Pool) -> None:
     target = complaint(at="2026-06-02T09:00:00+08:00")
     reopened = event(
