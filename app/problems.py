@@ -433,6 +433,8 @@ def is_database_away(error: BaseException) -> bool:
                 return True
             case asyncpg.InterfaceError() if "clos" in str(cause):
                 return True
+            case asyncpg.InternalClientError() if "another operation" in str(cause):
+                return True  # the session ended between two messages of a statement
             case ConnectionError() | TimeoutError() | FileNotFoundError() | socket.gaierror() if (
                 _is_from_asyncpg(cause.__traceback__)
             ):

@@ -118,11 +118,15 @@ _FIND_ANSWER = """
 
 
 def is_answer_lost(error: Exception) -> bool:
-    """Tell whether the connection broke: what was being written may be there or not."""
+    """Tell whether the connection broke: what was being written may be there or not.
+
+    asyncpg says `InternalClientError` where a session ends between two of its messages.
+    """
     return isinstance(
         error,
         OSError
         | asyncpg.InterfaceError
+        | asyncpg.InternalClientError
         | asyncpg.PostgresConnectionError
         | asyncpg.OperatorInterventionError,
     )
