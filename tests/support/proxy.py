@@ -69,9 +69,10 @@ class Wire:
             self._pairs.discard(pair)
 
     async def _connect(self) -> tuple[StreamReader, StreamWriter]:
-        folder = parse_qs(self._parts.query).get("host")
-        if folder:
-            return await asyncio.open_unix_connection(f"{folder[0]}/.s.PGSQL.{PORT}")
+        options = parse_qs(self._parts.query)
+        if "host" in options:
+            port = options.get("port", [str(PORT)])[0]
+            return await asyncio.open_unix_connection(f"{options['host'][0]}/.s.PGSQL.{port}")
         return await asyncio.open_connection(self._parts.hostname, self._parts.port or PORT)
 
     async def _copy(
