@@ -91,7 +91,8 @@ async def _new_database(server_url: str, template: str = "template1") -> AsyncIt
     name = f"test_{uuid4().hex}"
     server = await asyncpg.connect(server_url)
     try:
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # copying files takes a fifth of the time that copying through the WAL takes
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         try:
             yield name
         finally:

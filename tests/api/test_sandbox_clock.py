@@ -11,6 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from app.db.engine import Pool
 from app.domain.ids import follow_up_id
@@ -152,8 +153,10 @@ async def test_a_move_that_fails_lets_go_of_the_clock(
         raise ValueError("a defect")
 
     monkeypatch.setattr(factory.clocks, "do_due", fail)
-    response = await client.put(CLOCK, json={"now": (start + DAY).isoformat()})
+    with capture_logs() as logged:
+        response = await client.put(CLOCK, json={"now": (start + DAY).isoformat()})
     assert response.status_code == 500
+    assert [entry["event"] for entry in logged if entry["log_level"] == "error"]
     monkeypatch.undo()
     await move(client, start + 2 * DAY)
 
@@ -187,7 +190,9 @@ async def test_a_clock_that_fails_does_not_hold_the_time(
         return overdue_events(state, *args, **kwargs)
 
     monkeypatch.setattr("app.services.append_session.overdue_events", fail)
-    moved = await move(client, midnight(start, 8) + timedelta(minutes=12))
+    with capture_logs() as logged:
+        moved = await move(client, midnight(start, 8) + timedelta(minutes=12))
+    assert "a clock failed to evaluate" in [entry["event"] for entry in logged]
     assert len(moved["stops"]) < 20
     overdue = await pool.fetch("SELECT subject FROM event WHERE type = 'follow_up.overdue'")
     assert [row["subject"] for row in overdue] == [follow_up_id("S1", "R2", "first")]

@@ -8,6 +8,7 @@ from uuid import uuid4
 import orjson
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from app.db.engine import Pool
 from app.domain.access import LOCAL
@@ -402,13 +403,16 @@ async def test_a_clock_that_fails_to_evaluate_stalls_no_other(
         return overdue_events(state, *args, **kwargs)
 
     monkeypatch.setattr("app.services.append_session.overdue_events", fail)
-    assert await sweep_at(factory, time_source, "2026-06-09T00:00:00") == 11
+    with capture_logs() as logged:
+        assert await sweep_at(factory, time_source, "2026-06-09T00:00:00") == 11
+    assert [entry["clock"] for entry in logged] == [bad], "reported"
     row = await clock(pool, bad)
     assert (row["state"], row["failures"], row["error"]) == ("running", 1, "ValueError: a defect")
     assert row["next_at"] == local("2026-06-09T00:05:00")
     assert await sweep_at(factory, time_source, "2026-06-09T00:04:59") == 0
     assert (await clock(pool, bad))["failures"] == 1
-    assert await sweep_at(factory, time_source, "2026-06-09T00:05:00") == 0
+    with capture_logs():
+        assert await sweep_at(factory, time_source, "2026-06-09T00:05:00") == 0
     assert (await clock(pool, bad))["failures"] == 2
     monkeypatch.undo()
     assert await sweep_at(factory, time_source, "2026-06-09T00:10:00") == 1
@@ -428,7 +432,9 @@ async def test_a_state_that_cannot_be_read_stalls_no_other_clock(
     await pool.execute(
         "UPDATE follow_up SET state = '{\"follow_up_id\": 5}' WHERE follow_up_id = $1", bad
     )
-    assert await sweep_at(factory, time_source, "2026-06-09T00:00:00") == 29
+    with capture_logs() as logged:
+        assert await sweep_at(factory, time_source, "2026-06-09T00:00:00") == 29
+    assert [entry["event"] for entry in logged] == ["a clock could not be swept"]
     row = await clock(pool, bad)
     assert (row["state"], row["failures"]) == ("running", 1)
     assert "ValidationError" in row["error"]
@@ -444,7 +450,8 @@ async def test_a_clock_of_which_its_state_says_nothing_is_put_off(
     """A CRM's window that is due before it opens is due at no time."""
     call = str(uuid4())
     await post(factory, scheduled(call, "2026-07-01T00:00:00+08:00", "2026-06-03T00:00:00+08:00"))
-    assert await sweep_at(factory, time_source, "2026-06-04T00:00:00") == 0
+    with capture_logs():
+        assert await sweep_at(factory, time_source, "2026-06-04T00:00:00") == 0
     row = await clock(pool, call)
     assert (row["state"], row["failures"]) == ("running", 1)
     assert row["next_at"] == local("2026-06-04T00:05:00")
@@ -465,7 +472,9 @@ async def test_a_store_that_cannot_be_swept_stalls_no_other(
         await submit(unit)
 
     monkeypatch.setattr(factory.appender, "submit", fail)
-    assert await sweep_at(factory, time_source, "2026-06-09T00:00:00") == 1
+    with capture_logs() as logged:
+        assert await sweep_at(factory, time_source, "2026-06-09T00:00:00") == 1
+    assert [entry["store_id"] for entry in logged] == ["S0"]
 
 
 async def test_a_window_that_staff_moved_is_watched_instead(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from app.db.engine import Pool
 from app.db.event_log import EventLog
@@ -156,7 +157,8 @@ async def test_a_bad_unit_fails_alone(factory: Factory, pool: Pool) -> None:
     await spoil(pool, "bad")
     posts = [post(factory, opened(f"R{number}")) for number in range(MANY)]
     posts.insert(MANY // 2, post(factory, delivered("bad")))
-    results = await asyncio.gather(*posts, return_exceptions=True)
+    with capture_logs():
+        results = await asyncio.gather(*posts, return_exceptions=True)
     failed = [result for result in results if isinstance(result, BaseException)]
     assert len(failed) == 1
     assert results[MANY // 2] is failed[0]
@@ -345,6 +347,7 @@ async def test_outcomes_of_a_unit_are_those_of_its_last_attempt(
         return await append(log, document)
 
     monkeypatch.setattr(EventLog, "append_group", fail_once)
-    answers = await asyncio.gather(*(outcomes(factory, opened(f"R{n}")) for n in range(6)))
+    with capture_logs():
+        answers = await asyncio.gather(*(outcomes(factory, opened(f"R{n}")) for n in range(6)))
     assert sorted(int(word) for (word,) in answers) == list(range(1, 7))
     assert calls == 1 + 1 + 5
