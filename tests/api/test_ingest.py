@@ -1,5 +1,6 @@
 """POST /v1/events: what is refused as a whole, and what is an outcome of its own event (J19)."""
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
@@ -340,6 +341,25 @@ async def test_headers_of_binary_mode_in_odd_bytes(client: httpx.AsyncClient) ->
             item = await client.get(f"/v1/quarantine/{result['quarantine_id']}")
             assert item.status_code == 200
         headers[b"ce-id"] += b"x"
+
+
+async def test_others_are_served_while_a_large_odd_body_is_read(client: httpx.AsyncClient) -> None:
+    """It is read the slow way, because of a single lone surrogate."""
+    odd = with_data('"x": "\\ud800"')
+    body = b"[" + b",".join([GOOD] * 9_998 + [with_data(f'"x": {DEEPEST}'), odd]) + b"]"
+    slow = asyncio.create_task(send(client, body, Prefer="return=minimal"))
+    await asyncio.sleep(0.05)
+    served = 0
+    while not slow.done():
+        assert (await client.get("/healthz")).status_code == 200
+        served += 1
+        await asyncio.sleep(0)
+    results = await slow
+    assert [result["index"] for result in results if result["outcome"] == "quarantined"] == [
+        9_998,
+        9_999,
+    ]
+    assert served > 10
 
 
 # -- the answer

@@ -52,6 +52,7 @@ class Message:
         content_type: As sent.
         attributes: The `ce-` headers in binary mode, else empty.
         batch: Whether the body is an array of events.
+        parts: The own bytes of each event of a batch that was read the careful way.
     """
 
     items: list[Any]
@@ -59,6 +60,7 @@ class Message:
     content_type: str | None
     attributes: Mapping[str, str]
     batch: bool
+    parts: list[bytes] | None = None
 
     def item(self, position: int) -> Item:
         """Return an event with its own bytes; `read_message` reads the same event from it."""
@@ -68,7 +70,7 @@ class Message:
 
     @cached_property
     def _parts(self) -> list[bytes]:
-        return split_batch(self.body)
+        return split_batch(self.body) if self.parts is None else self.parts
 
 
 def read_message(
@@ -92,12 +94,13 @@ def read_message(
     if attributes and not media_type.startswith(_CLOUD_EVENTS):
         item = event_from_binary(attributes, body, content_type)
         return Message([item], body, content_type, attributes, batch=False)
+    parts = None
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        value = _read_carefully(body, one=media_type == STRUCTURED)
+        value, parts = _read_with_parts(body, one=media_type == STRUCTURED)
     batch = isinstance(value, list) and media_type != STRUCTURED
-    return Message(value if batch else [value], body, content_type, {}, batch=batch)
+    return Message(value if batch else [value], body, content_type, {}, batch=batch, parts=parts)
 
 
 def event_from_binary(
@@ -179,20 +182,33 @@ def _not_json(error: ValueError) -> MalformedBodyError:
 
 
 def _read_carefully(body: bytes, *, one: bool) -> Any:
+    """Read JSON of which the quick parser refuses something; see `_read_with_parts`."""
+    return _read_with_parts(body, one=one)[0]
+
+
+def _read_with_parts(body: bytes, *, one: bool) -> tuple[Any, list[bytes] | None]:
     """Read JSON of which the quick parser refuses something.
 
     Of a batch, each element is read by itself, so that only those that have the trouble lose by
     it. They hold what no check lets pass: lone surrogates, infinite numbers, `TOO_DEEP`.
+
+    Returns:
+        The value, and of a batch the bytes of each element.
     """
     text = _decode(body)
     try:
         if one or text[_skip(text, 0) :][:1] != "[":
             value, end = _value(text, _skip(text, 0))
             _expect_end(text, end)
-            return value
-        return [_again(text[start:end].encode(), value) for value, start, end in _elements(text)]
+            return value, None
+        values, parts = [], []
+        for value, start, end in _elements(text):
+            part = text[start:end].encode()
+            values.append(_again(part, value))
+            parts.append(part)
     except ValueError as error:
         raise _not_json(error) from None
+    return values, parts
 
 
 def _again(part: bytes, value: Any) -> Any:
