@@ -16,13 +16,17 @@ import pytest
 from pydantic import SecretStr
 
 from app.db.engine import Pool
+from app.domain.customer import Customer
 from app.domain.events.envelope import Kind
 from app.domain.fold import State
 from app.domain.follow_up import FollowUp
+from app.domain.staff import Staff
+from app.domain.vehicle import Vehicle
 from app.factory import Factory, open_factory
 from app.services.time_source import MovableTimeSource
 from app.services.units import Sweep
 from app.settings import Settings
+from tests.support.facts import event, retraction
 from tests.support.histories import CloudEvent, History, follow_up_id, random_history
 from tests.support.logs import check_store, read_states
 from tests.support.oracle import Oracle
@@ -31,6 +35,7 @@ from tests.support.posting import add_store, post
 SEEDS = range(24)
 GROUP = 4
 KINDS = ("first", "second")
+VIN = "LSVAA4182E2100001"
 
 Telling = Callable[[str], History]
 
@@ -272,3 +277,48 @@ def early(histories: Iterable[Sequence[CloudEvent]]) -> int:
             if is_retraction(event)
         )
     return count
+
+
+FILES: tuple[tuple[CloudEvent, ...], ...] = (
+    (
+        event("customer.registered", "C1", "2026-05-01T09:00:00+08:00", name="客户1", segment="a"),
+        event("customer.updated", "C1", "2026-05-02T09:00:00+08:00", phones=["1"], segment=None),
+        event("customer.updated", "C1", "2026-05-03T09:00:00+08:00", name="客户2", member_no="7"),
+        event("customer.updated", "C1", "2026-05-04T09:00:00+08:00", phones=None, kind="fleet"),
+        event("customer.merged", "C1", "2026-05-05T09:00:00+08:00", into="C2"),
+    ),
+    (
+        event("vehicle.registered", VIN, "2026-05-01T09:00:00+08:00", customer_no="C1", plate="A"),
+        event("vehicle.transferred", VIN, "2026-05-02T09:00:00+08:00", customer_no="C2"),
+        event("vehicle.registered", VIN, "2026-05-03T09:00:00+08:00", brand="X", plate="B"),
+        event("vehicle.transferred", VIN, "2026-05-04T09:00:00+08:00", customer_no="C3"),
+    ),
+    (
+        event("staff.registered", "T1", "2026-05-01T09:00:00+08:00", name="员工1", team="RED"),
+        event("staff.registered", "T1", "2026-05-02T09:00:00+08:00", name="员工2", roles=["x"]),
+        event("staff.registered", "T1", "2026-05-03T09:00:00+08:00", team="BLUE"),
+    ),
+)
+
+
+@pytest.mark.parametrize("facts", FILES, ids=["customer", "vehicle", "staff"])
+async def test_j15_files_are_the_same_in_any_order_of_arrival(
+    facts: tuple[CloudEvent, ...], factory: Factory, pool: Pool
+) -> None:
+    """With the retraction of one of the facts, and what is personal of them."""
+    told = [*facts, retraction(facts[1], "2026-05-06T09:00:00+08:00")]
+    kind: Any = {"customer": Customer, "vehicle": Vehicle, "staff": Staff}[
+        facts[0]["type"].partition(".")[0]
+    ]
+    seen = []
+    for number in range(24):
+        store_id = f"F{number}"
+        await add_store(factory, store_id)
+        arriving = [each | {"store": store_id} for each in told]
+        Random(number).shuffle(arriving)
+        for position in range(0, len(arriving), 2):
+            await post(factory, *arriving[position : position + 2])
+        await check_store(pool, store_id)
+        view = await factory.files.get(kind, store_id, facts[0]["subject"])
+        seen.append((plain(msgspec.to_builtins(view.state)), dict(view.personal)))
+    assert all(each == seen[0] for each in seen)
