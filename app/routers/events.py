@@ -50,8 +50,8 @@ async def post_events(
     else:
         message = read_message(body, content_type, attributes)
     minimal = "return=minimal" in headers.get("prefer", "").replace(" ", "").lower()
-    answer = await factory.ingest.ingest(message, principal=principal, minimal=minimal)
-    return Response(answer, status_code=202, media_type="application/json")
+    taken = await factory.ingest.ingest(message, principal=principal)
+    return Response(taken.answer(minimal=minimal), status_code=202, media_type="application/json")
 
 
 async def _read_body(request: Request, limit: int) -> bytes:

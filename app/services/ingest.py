@@ -6,17 +6,15 @@ work per store; what can't goes to quarantine with its own bytes.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quarantine_row
 from app.domain.access import Principal
 from app.domain.errors import Fault, PayloadTooLargeError
-from app.domain.events.envelope import NewEvent, Reason, Rejected
+from app.domain.events.envelope import NewEvent, Rejected
 from app.domain.events.wire import Message, read_message
 from app.domain.quarantine import NO_STORE, QuarantinedItem
 from app.domain.stores import is_store_code
@@ -24,8 +22,9 @@ from app.services.appender import Appender
 from app.services.door import Door
 from app.services.group_states import YIELD_EVERY
 from app.services.stores import StoreDirectory
+from app.services.taken import Taken
 from app.services.time_source import TimeSource
-from app.services.units import Accepted, Duplicate, Facts, Outcome, Quarantined
+from app.services.units import Facts, Outcome, Quarantined
 
 
 class IngestService:
@@ -48,18 +47,15 @@ class IngestService:
         self._door = door
         self._max_batch = max_batch
 
-    async def ingest(
-        self, message: Message, *, principal: Principal, minimal: bool = False
-    ) -> bytes:
+    async def ingest(self, message: Message, *, principal: Principal) -> Taken:
         """Take in a message; everything that it holds is durable when this returns.
 
         Args:
             message: What was sent, read as far as JSON.
             principal: Events of stores that it is not bound to count as of an unknown store.
-            minimal: Leave out of the results what was accepted.
 
         Returns:
-            The answer of design/events.md as JSON: counts, and the outcome of each event in order.
+            The outcome of each event in order.
 
         Raises:
             PayloadTooLargeError: More events than a batch may have.
@@ -92,7 +88,7 @@ class IngestService:
             self._keep(refused),
             *(self._append(store_id, unit, message, outcomes) for store_id, unit in units.items()),
         )
-        return _answer(message.items, outcomes, warnings, minimal=minimal)
+        return Taken(message.items, outcomes, warnings)
 
     async def replay(self, waiting: QuarantinedItem) -> str:
         """Send a waiting item in again; if it still can't be taken, what is wrong is noted.
@@ -196,89 +192,3 @@ class _Refused:
         )
         self.outcomes.append(outcome)
         return outcome
-
-
-def _answer(
-    items: Sequence[Any],
-    outcomes: Sequence[Outcome | None],
-    warnings: Mapping[int, tuple[Fault, ...]],
-    *,
-    minimal: bool,
-) -> bytes:
-    """Write the answer of design/events.md: counts, then the outcome of each event."""
-    accepted = duplicate = quarantined = 0
-    results: list[_Result | _Refusal] = []
-    for index, (item, outcome) in enumerate(zip(items, outcomes, strict=True)):
-        match outcome:
-            case Accepted(seq):
-                accepted += 1
-                if not minimal or index in warnings:
-                    results.append(_result(index, item, "accepted", seq, warnings.get(index, ())))
-            case Duplicate(seq):
-                duplicate += 1
-                results.append(_result(index, item, "duplicate", seq, warnings.get(index, ())))
-            case Quarantined():
-                quarantined += 1
-                results.append(_refusal(index, item, outcome))
-            case None:
-                message = "every event of a message has an outcome"
-                raise RuntimeError(message)
-    return _encode_answer(_Answer(accepted, duplicate, quarantined, results))
-
-
-class _Result(msgspec.Struct):
-    index: int
-    source: str
-    id: str
-    outcome: str
-    store: str
-    seq: str
-    warnings: tuple[Fault, ...]
-
-
-class _Refusal(msgspec.Struct):
-    index: int
-    source: str | None
-    id: str | None
-    outcome: str
-    reason: Reason
-    quarantine_id: str
-    errors: tuple[Fault, ...]
-
-
-class _Answer(msgspec.Struct):
-    accepted: int
-    duplicate: int
-    quarantined: int
-    results: list[_Result | _Refusal]
-
-
-_encode_answer = msgspec.json.Encoder().encode
-
-
-def _result(
-    index: int, item: Mapping[str, Any], outcome: str, seq: int, warnings: tuple[Fault, ...]
-) -> _Result:
-    return _Result(index, item["source"], item["id"], outcome, item["store"], str(seq), warnings)
-
-
-def _refusal(index: int, item: object, outcome: Quarantined) -> _Refusal:
-    source = id_ = None
-    if isinstance(item, dict):
-        source, id_ = _text(item.get("source")), _text(item.get("id"))
-    return _Refusal(
-        index,
-        source,
-        id_,
-        "quarantined",
-        outcome.reason,
-        outcome.quarantine_id,
-        outcome.faults,
-    )
-
-
-def _text(value: object) -> str | None:
-    """Repeat an attribute as far as it is text that JSON can carry."""
-    if not isinstance(value, str):
-        return None
-    return value.encode("utf-8", "replace").decode()

@@ -4,18 +4,24 @@ Each example is a request with what is expected of its answer; what stands betwe
 pass. `python -m tests.contract.record` plays it and writes `openapi-examples/` anew.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from app.domain.ids import follow_up_id
 from tests.contract.stage import Example, Stage
+from tests.contract.telling import (
+    BATCH,
+    SOURCE,
+    STORE,
+    STRUCTURED,
+    Interlude,
+    at,
+    deliver,
+    event,
+    missing,
+    post,
+)
 
-Interlude = Callable[[Stage], Awaitable[None]]
-
-STORE: Final = "/v1/stores/SH01"
-SOURCE: Final = "/dms/sh01"
-BATCH: Final = {"Content-Type": "application/cloudevents-batch+json"}
-STRUCTURED: Final = {"Content-Type": "application/cloudevents+json"}
 COMPLAINT: Final = "3f1c9a52-6d2e-4c0e-9a3d-0c1f5f5b8f11"
 VIN: Final = "LSVAA4182E2100001"
 ON_TIME: Final = "on_time_delivery_rate"
@@ -42,55 +48,6 @@ def story() -> Iterator[Example | Interlude]:
     yield from _complaints()
     yield from _figures()
     yield from _the_end_of_an_endpoint()
-
-
-def _at(moment: str) -> Interlude:
-    return lambda stage: stage.move_to(moment)
-
-
-async def _deliver(stage: Stage) -> None:
-    await stage.deliver()
-
-
-def _event(
-    name: str, subject: str, time: str, data: Mapping[str, Any] | None = None, **more: Any
-) -> dict[str, Any]:
-    return {
-        "specversion": "1.0",
-        "id": f"{subject}-{name.partition('.')[2]}",
-        "source": SOURCE,
-        "type": name,
-        "store": "SH01",
-        "subject": subject,
-        "time": f"{time}:00+08:00",
-        "datacontenttype": "application/json",
-        "data": dict(data or {}),
-    } | more
-
-
-def _post(outcome: str, summary: str, body: Any, **more: Any) -> Example:
-    return Example(
-        **{
-            "name": f"post_events.{outcome}",
-            "summary": summary,
-            "method": "POST",
-            "path": "/v1/events",
-            "headers": BATCH if isinstance(body, list) else STRUCTURED,
-            "body": body,
-            "status": 202,
-            **more,
-        }
-    )
-
-
-def _missing(operation_id: str, path: str, **more: Any) -> Example:
-    return Example(
-        name=f"{operation_id}.not-found",
-        summary="There is no such thing 不存在",
-        path=path,
-        status=404,
-        **more,
-    )
 
 
 def _process() -> Iterator[Example | Interlude]:
@@ -177,7 +134,7 @@ def _stores() -> Iterator[Example | Interlude]:
         headers={"Content-Type": "application/json"},
     )
     yield Example(name="get_store.found", summary="A store 门店", path=STORE)
-    yield _missing("get_store", "/v1/stores/SH99")
+    yield missing("get_store", "/v1/stores/SH99")
     yield Example(
         name="get_store.other-store",
         summary="The key is bound to another store 密钥不含此门店",
@@ -221,23 +178,23 @@ def _first_events() -> Iterator[Example | Interlude]:
         path="/v1/event-types/repair_order.dispatched",
         key=None,
     )
-    yield _missing("get_event_type", "/v1/event-types/repair_order.painted", key=None)
-    yield _at("2026-01-05 09:20")
-    yield _post(
+    yield missing("get_event_type", "/v1/event-types/repair_order.painted", key=None)
+    yield at("2026-01-05 09:20")
+    yield post(
         "structured",
         "One event: all of it in the body 结构化模式",
-        _event(
+        event(
             "staff.registered",
             "A07",
             "2026-01-05T09:00",
             {"name": "员工0007", "roles": ["service_advisor"], "team": "B1"},
         ),
     )
-    yield _post(
+    yield post(
         "batch",
         "Several events, in order 批量模式",
         [
-            _event(
+            event(
                 "customer.registered",
                 "C000123",
                 "2026-01-05T09:01",
@@ -250,7 +207,7 @@ def _first_events() -> Iterator[Example | Interlude]:
                     "segment": "A",
                 },
             ),
-            _event(
+            event(
                 "vehicle.registered",
                 VIN,
                 "2026-01-05T09:02",
@@ -266,7 +223,7 @@ def _first_events() -> Iterator[Example | Interlude]:
             ),
         ],
     )
-    yield _post(
+    yield post(
         "binary",
         "One event: data in the body, attributes in headers 二进制模式",
         {"name": "员工0012", "roles": ["technician"], "team": "B1"},
@@ -281,7 +238,7 @@ def _first_events() -> Iterator[Example | Interlude]:
             "ce-time": "2026-01-05T09:03:00+08:00",
         },
     )
-    yield _post(
+    yield post(
         "duplicate",
         "The same event again: nothing happens twice 重复上报",
         {"name": "员工0012", "roles": ["technician"], "team": "B1"},
@@ -302,21 +259,21 @@ def _what_is_not_taken() -> Iterator[Example | Interlude]:
     when = "2026-01-05T09:10"
     opened = {"work_type": "ordinary_repair", "advisor": "A07"}
 
-    yield _post(
+    yield post(
         "unknown-type",
         "A type that is not in the catalogue 未知事件类型",
-        _event("repair_order.painted", "RO20260105-009", when),
+        event("repair_order.painted", "RO20260105-009", when),
     )
-    yield _post(
+    yield post(
         "unknown-store",
         "A store that was not made yet 未知门店",
-        _event("repair_order.opened", "RO20260105-009", when, opened, store="SH03"),
+        event("repair_order.opened", "RO20260105-009", when, opened, store="SH03"),
         capture={"quarantine_id": ("results", 0, "quarantine_id")},
     )
-    yield _post(
+    yield post(
         "invalid-data",
         "Data that breaks the schema, each fault with its pointer 数据无效",
-        _event(
+        event(
             "repair_order.opened",
             "RO20260105-009",
             when,
@@ -324,18 +281,18 @@ def _what_is_not_taken() -> Iterator[Example | Interlude]:
         ),
         capture={"quarantine_id_invalid": ("results", 0, "quarantine_id")},
     )
-    nameless = _event("repair_order.opened", "RO20260105-009", when, opened)
+    nameless = event("repair_order.opened", "RO20260105-009", when, opened)
     del nameless["time"]
-    yield _post("missing-attribute", "An attribute is missing 缺少属性", nameless)
-    yield _post(
+    yield post("missing-attribute", "An attribute is missing 缺少属性", nameless)
+    yield post(
         "time-in-future",
         "More than ten minutes ahead of the service's time 时间在未来",
-        _event("repair_order.opened", "RO20260105-009", "2026-01-05T19:10", opened),
+        event("repair_order.opened", "RO20260105-009", "2026-01-05T19:10", opened),
     )
-    yield _post(
+    yield post(
         "unsupported-version",
         "A version of the data that is unknown here 不支持的版本",
-        _event(
+        event(
             "repair_order.opened",
             "RO20260105-009",
             when,
@@ -343,27 +300,27 @@ def _what_is_not_taken() -> Iterator[Example | Interlude]:
             dataschema="https://dms.example.com/schemas/repair_order.opened/v9",
         ),
     )
-    yield _post(
+    yield post(
         "identity-conflict",
         "Another content under an id that is taken 标识冲突",
-        _event("staff.registered", "A07", "2026-01-05T09:00", {"roles": ["manager"]}),
+        event("staff.registered", "A07", "2026-01-05T09:00", {"roles": ["manager"]}),
     )
-    yield _post(
+    yield post(
         "retraction-target-unknown",
         "Takes back what was never heard of; it waits for its target 撤回对象未知",
-        _event(
+        event(
             "event.retracted",
             "RO20260105-009",
             when,
             {"source": SOURCE, "id": "RO20260105-009-opened", "reason": "typing error"},
         ),
     )
-    yield _post(
+    yield post(
         "mixed",
         "One good, one known, one broken: each has its outcome 各有结果",
         [
-            _event("staff.registered", "F03", when, {"roles": ["follow_up"], "team": "CRM"}),
-            _event(
+            event("staff.registered", "F03", when, {"roles": ["follow_up"], "team": "CRM"}),
+            event(
                 "staff.registered",
                 "A07",
                 "2026-01-05T09:00",
@@ -372,28 +329,28 @@ def _what_is_not_taken() -> Iterator[Example | Interlude]:
             {"type": "repair_order.opened"},
         ],
     )
-    yield _post(
+    yield post(
         "minimal",
         "Only what was not accepted is listed 精简结果",
-        [_event("staff.registered", "Q02", when, {"roles": ["inspector"]})],
+        [event("staff.registered", "Q02", when, {"roles": ["inspector"]})],
         headers={**BATCH, "Prefer": "return=minimal"},
     )
-    yield _post(
+    yield post(
         "not-json",
         "The body can't be read 非JSON",
         '{"specversion": "1.0", ',
         headers=STRUCTURED,
         status=400,
     )
-    yield _post(
+    yield post(
         "too-large",
         "A body of 20 MB: send it in parts 请求过大",
         None,
         headers={**BATCH, "Content-Length": "20000000"},
         status=413,
     )
-    yield _post("no-key", "Without a key 未带密钥", nameless, key=None, status=401)
-    yield _post("forbidden", "The key lacks the scope 缺少权限", nameless, key="board", status=403)
+    yield post("no-key", "Without a key 未带密钥", nameless, key=None, status=401)
+    yield post("forbidden", "The key lacks the scope 缺少权限", nameless, key="board", status=403)
 
 
 def _quarantine() -> Iterator[Example | Interlude]:
@@ -413,7 +370,7 @@ def _quarantine() -> Iterator[Example | Interlude]:
         status=422,
     )
     yield Example(name="get_quarantined.found", summary="With its own bytes 含原始内容", path=item)
-    yield _missing("get_quarantined", "/v1/quarantine/019b8b5e-7c00-7000-8000-999999999999")
+    yield missing("get_quarantined", "/v1/quarantine/019b8b5e-7c00-7000-8000-999999999999")
     yield Example(
         name="put_store.created-later",
         summary="The store that events came too early for 补建门店",
@@ -504,7 +461,7 @@ def _endpoints() -> Iterator[Example | Interlude]:
         summary="Without its secret 不含密钥",
         path=f"{endpoints}/{{endpoint_id}}",
     )
-    yield _missing("get_webhook_endpoint", f"{endpoints}/019b8b5e-7c00-7000-8000-999999999999")
+    yield missing("get_webhook_endpoint", f"{endpoints}/019b8b5e-7c00-7000-8000-999999999999")
     yield Example(
         name="update_webhook_endpoint.changed",
         summary="Hear of calls alone 修改订阅",
@@ -520,7 +477,7 @@ def _endpoints() -> Iterator[Example | Interlude]:
         body={"url": "crm"},
         status=422,
     )
-    yield _missing(
+    yield missing(
         "update_webhook_endpoint",
         f"{endpoints}/019b8b5e-7c00-7000-8000-999999999999",
         method="PATCH",
@@ -562,12 +519,12 @@ def _endpoints() -> Iterator[Example | Interlude]:
         ("get_webhook_secret", "secret"),
         ("list_webhook_deliveries", "deliveries"),
     ):
-        yield _missing(operation_id, f"{endpoints}/019b8b5e-7c00-7000-8000-999999999999/{verb}")
+        yield missing(operation_id, f"{endpoints}/019b8b5e-7c00-7000-8000-999999999999/{verb}")
     for operation_id, verb in (
         ("rotate_webhook_secret", "secret"),
         ("test_webhook_endpoint", "test"),
     ):
-        yield _missing(
+        yield missing(
             operation_id,
             f"{endpoints}/019b8b5e-7c00-7000-8000-999999999999/{verb}",
             method="POST",
@@ -577,7 +534,7 @@ def _endpoints() -> Iterator[Example | Interlude]:
 def _visit(number: int, *, promised: str, settled: str, advisor: str = "A07") -> list[Any]:
     ro_number = f"RO20260105-00{number}"
     return [
-        _event(
+        event(
             "repair_order.opened",
             ro_number,
             f"2026-01-05T09:2{number}",
@@ -599,13 +556,13 @@ def _visit(number: int, *, promised: str, settled: str, advisor: str = "A07") ->
                 "concerns": ["刹车异响"],
             },
         ),
-        _event(
+        event(
             "repair_order.dispatched",
             ro_number,
             f"2026-01-05T09:4{number}",
             {"technician": "T12", "team": "B1", "bay": "07"},
         ),
-        _event(
+        event(
             "repair_order.settled",
             ro_number,
             f"2026-01-05T{settled}",
@@ -618,7 +575,7 @@ def _visit(number: int, *, promised: str, settled: str, advisor: str = "A07") ->
                 "parts_filled": 4,
             },
         ),
-        _event(
+        event(
             "repair_order.delivered", ro_number, f"2026-01-05T{settled}", {"odometer_km": 42012}
         ),
     ]
@@ -628,15 +585,15 @@ def _a_day_in_the_shop() -> Iterator[Example | Interlude]:
     on_time = _visit(1, promised="17:00", settled="16:55")
     late = _visit(2, promised="17:00", settled="18:30")
     third = _visit(3, promised="18:00", settled="17:40", advisor="A08")
-    yield _at("2026-01-05 10:00")
-    yield _post(
+    yield at("2026-01-05 10:00")
+    yield post(
         "repair-orders-opened",
         "Three cars come in, one of them with work of an unknown type 三车进场",
         [
             on_time[0],
             late[0],
             third[0],
-            _event(
+            event(
                 "repair_order.opened",
                 "RO20260105-004",
                 "2026-01-05T09:50",
@@ -652,8 +609,8 @@ def _a_day_in_the_shop() -> Iterator[Example | Interlude]:
             third[1],
         ],
     )
-    yield _at("2026-01-05 19:00")
-    yield _post(
+    yield at("2026-01-05 19:00")
+    yield post(
         "repair-orders-settled",
         "They are settled and handed over; one half past six 结算交车",
         [*on_time[2:], *late[2:], *third[2:]],
@@ -681,7 +638,7 @@ def _reading_orders() -> Iterator[Example | Interlude]:
         query={"status": "finished", "due_before": "2026-01-05T12:00:00"},
         status=422,
     )
-    yield _missing("list_repair_orders", "/v1/stores/SH99/repair-orders")
+    yield missing("list_repair_orders", "/v1/stores/SH99/repair-orders")
     yield Example(
         name="get_repair_order.on-time",
         summary="Delivered as promised 准时交车",
@@ -692,7 +649,7 @@ def _reading_orders() -> Iterator[Example | Interlude]:
         summary="Delivered late, with the reason in words 超时交车",
         path=f"{orders}/RO20260105-002",
     )
-    yield _missing("get_repair_order", f"{orders}/RO20260105-999")
+    yield missing("get_repair_order", f"{orders}/RO20260105-999")
     yield Example(
         name="get_repair_order.no-key",
         summary="Without a key 未带密钥",
@@ -712,26 +669,26 @@ def _reading_orders() -> Iterator[Example | Interlude]:
         summary="From the opening to the planned call 时间线",
         path=f"{orders}/RO20260105-001/timeline",
     )
-    yield _missing("get_repair_order_timeline", f"{orders}/RO20260105-999/timeline")
+    yield missing("get_repair_order_timeline", f"{orders}/RO20260105-999/timeline")
     yield Example(
         name="list_repair_order_follow_ups.shown",
         summary="The first call is planned 已计划首次回访",
         path=f"{orders}/RO20260105-001/follow-ups",
     )
-    yield _missing("list_repair_order_follow_ups", "/v1/stores/SH99/repair-orders/RO1/follow-ups")
+    yield missing("list_repair_order_follow_ups", "/v1/stores/SH99/repair-orders/RO1/follow-ups")
     yield Example(
         name="get_repair_order_follow_up.planned",
         summary="Not to be called before the third day 未到回访时间",
         path=f"{orders}/RO20260105-001/follow-ups/first",
     )
-    yield _missing("get_repair_order_follow_up", f"{orders}/RO20260105-001/follow-ups/second")
+    yield missing("get_repair_order_follow_up", f"{orders}/RO20260105-001/follow-ups/second")
 
 
 def _reading_files() -> Iterator[Example | Interlude]:
     yield Example(
         name="list_customers.all", summary="In order of number 客户列表", path=f"{STORE}/customers"
     )
-    yield _missing("list_customers", "/v1/stores/SH99/customers")
+    yield missing("list_customers", "/v1/stores/SH99/customers")
     yield Example(
         name="get_customer.found",
         summary="With personal:read 含个人信息",
@@ -743,30 +700,30 @@ def _reading_files() -> Iterator[Example | Interlude]:
         path=f"{STORE}/customers/C000123",
         key="board",
     )
-    yield _missing("get_customer", f"{STORE}/customers/C999999")
+    yield missing("get_customer", f"{STORE}/customers/C999999")
     yield Example(
         name="get_customer_timeline.shown",
         summary="The last three of them 客户时间线",
         path=f"{STORE}/customers/C000123/timeline",
         query={"limit": "3"},
     )
-    yield _missing("get_customer_timeline", f"{STORE}/customers/C999999/timeline")
+    yield missing("get_customer_timeline", f"{STORE}/customers/C999999/timeline")
     yield Example(
         name="list_customer_vehicles.shown",
         summary="One car 客户车辆",
         path=f"{STORE}/customers/C000123/vehicles",
     )
-    yield _missing("list_customer_vehicles", "/v1/stores/SH99/customers/C000123/vehicles")
+    yield missing("list_customer_vehicles", "/v1/stores/SH99/customers/C000123/vehicles")
     yield Example(
         name="list_vehicles.all", summary="In order of VIN 车辆列表", path=f"{STORE}/vehicles"
     )
-    yield _missing("list_vehicles", "/v1/stores/SH99/vehicles")
+    yield missing("list_vehicles", "/v1/stores/SH99/vehicles")
     yield Example(name="get_vehicle.found", summary="A car 车辆", path=f"{STORE}/vehicles/{VIN}")
-    yield _missing("get_vehicle", f"{STORE}/vehicles/LSVAA4182E2199999")
+    yield missing("get_vehicle", f"{STORE}/vehicles/LSVAA4182E2199999")
     yield Example(name="list_staff.all", summary="Everybody 全部员工", path=f"{STORE}/staff")
-    yield _missing("list_staff", "/v1/stores/SH99/staff")
+    yield missing("list_staff", "/v1/stores/SH99/staff")
     yield Example(name="get_staff.found", summary="A technician 技师", path=f"{STORE}/staff/T12")
-    yield _missing("get_staff", f"{STORE}/staff/T99")
+    yield missing("get_staff", f"{STORE}/staff/T99")
     yield Example(
         name="get_staff.forbidden",
         summary="The key lacks the scope 缺少权限",
@@ -801,7 +758,7 @@ def _call(
 
 
 def _calls() -> Iterator[Example | Interlude]:
-    yield _at("2026-01-08 10:00")
+    yield at("2026-01-08 10:00")
     yield Example(
         name="list_follow_ups.open",
         summary="The work list of today 今日待回访",
@@ -815,14 +772,14 @@ def _calls() -> Iterator[Example | Interlude]:
         query={"status": "late"},
         status=422,
     )
-    yield _missing("list_follow_ups", "/v1/stores/SH99/follow-ups")
+    yield missing("list_follow_ups", "/v1/stores/SH99/follow-ups")
     yield Example(
         name="get_follow_up.open",
         summary="To be called now 可回访",
         path=f"{_CALLS}/{CALL_1}",
         capture={"version": ("version",)},
     )
-    yield _missing("get_follow_up", _NO_CALL)
+    yield missing("get_follow_up", _NO_CALL)
     assignee = {"assignee": "F03"}
     yield _call(
         "assign_follow_up",
@@ -884,7 +841,7 @@ def _calls() -> Iterator[Example | Interlude]:
         {"channel": "pigeon", "outcome": "no_answer"},
         status=422,
     )
-    yield _at("2026-01-08 19:05")
+    yield at("2026-01-08 19:05")
     yield _call(
         "complete_follow_up",
         "completed",
@@ -990,7 +947,7 @@ def _calls() -> Iterator[Example | Interlude]:
         ("cancel_follow_up", "cancellation", "POST", {"reason": "kept-elsewhere"}),
         ("move_follow_up", "window", "PUT", window),
     ):
-        yield _missing(operation_id, f"{_NO_CALL}/{verb}", method=method, body=body)
+        yield missing(operation_id, f"{_NO_CALL}/{verb}", method=method, body=body)
     yield _call(
         "complete_follow_up",
         "forbidden",
@@ -1006,7 +963,7 @@ def _a_call_that_is_missed() -> Iterator[Example | Interlude]:
     endpoint = "/v1/webhook-endpoints/{endpoint_id}"
     delivery = f"{endpoint}/deliveries/{{delivery_id}}"
     no_delivery = f"{endpoint}/deliveries/019b8b5e-7c00-7000-8000-999999999999"
-    yield _deliver
+    yield deliver
     yield Example(
         name="move_sandbox_clock.moved",
         summary="Four days go by; a call falls overdue on the way 时钟快进",
@@ -1014,7 +971,7 @@ def _a_call_that_is_missed() -> Iterator[Example | Interlude]:
         path="/v1/sandbox/clock",
         body={"now": "2026-01-13T09:00:00+08:00"},
     )
-    yield _deliver
+    yield deliver
     yield Example(
         name="list_follow_ups.overdue",
         summary="What should have been called 超时未回访",
@@ -1028,13 +985,13 @@ def _a_call_that_is_missed() -> Iterator[Example | Interlude]:
         capture={"delivery_id": ("items", 0, "delivery_id")},
     )
     yield Example(name="get_webhook_delivery.found", summary="One delivery 投递", path=delivery)
-    yield _missing("get_webhook_delivery", no_delivery)
+    yield missing("get_webhook_delivery", no_delivery)
     yield Example(
         name="list_webhook_attempts.shown",
         summary="It was taken at the first try 一次成功",
         path=f"{delivery}/attempts",
     )
-    yield _missing("list_webhook_attempts", f"{no_delivery}/attempts")
+    yield missing("list_webhook_attempts", f"{no_delivery}/attempts")
     yield Example(
         name="redeliver_webhook.accepted",
         summary="Once more, under the same webhook-id 重新投递",
@@ -1042,8 +999,8 @@ def _a_call_that_is_missed() -> Iterator[Example | Interlude]:
         path=f"{delivery}/redeliver",
         status=202,
     )
-    yield _missing("redeliver_webhook", f"{no_delivery}/redeliver", method="POST")
-    yield _deliver
+    yield missing("redeliver_webhook", f"{no_delivery}/redeliver", method="POST")
+    yield deliver
     yield _call(
         "complete_follow_up",
         "too-late",
@@ -1122,14 +1079,14 @@ def _complaints() -> Iterator[Example | Interlude]:
         path=complaints,
         query={"due_before": "2026-01-15T00:00:00+08:00"},
     )
-    yield _missing("list_complaints", "/v1/stores/SH99/complaints")
+    yield missing("list_complaints", "/v1/stores/SH99/complaints")
     yield Example(
         name="get_complaint.opened",
         summary="Not contacted yet 未联系",
         path=one,
         capture={"complaint_version": ("version",)},
     )
-    yield _missing("get_complaint", none)
+    yield missing("get_complaint", none)
     contact = {"by": "A07", "channel": "phone", "note": "约定明日到店"}
     solution = {"by": "A07", "solution": "赠送一次保养"}
     reopening = {"by": "A07", "reason": "客户仍不满意"}
@@ -1189,7 +1146,7 @@ def _complaints() -> Iterator[Example | Interlude]:
         ("resolve_complaint", "resolution", solution),
         ("reopen_complaint", "reopening", reopening),
     ):
-        yield _missing(operation_id, f"{none}/{verb}", method="POST", body=what)
+        yield missing(operation_id, f"{none}/{verb}", method="POST", body=what)
 
 
 def _figures() -> Iterator[Example | Interlude]:
@@ -1203,7 +1160,7 @@ def _figures() -> Iterator[Example | Interlude]:
         path=night,
         body={"store_id": "SH01"},
     )
-    yield _missing("run_night", night, method="POST", body={"store_id": "SH99"})
+    yield missing("run_night", night, method="POST", body={"store_id": "SH99"})
     yield Example(
         name="run_night.forbidden",
         summary="The key is bound to another store 密钥不含此门店",
@@ -1225,7 +1182,7 @@ def _figures() -> Iterator[Example | Interlude]:
         path=kpis,
         query=FIFTH,
     )
-    yield _missing("get_kpi_overview", "/v1/stores/SH99/kpis", query=FIFTH)
+    yield missing("get_kpi_overview", "/v1/stores/SH99/kpis", query=FIFTH)
     yield Example(
         name="get_kpi_values.month-by-advisor",
         summary="On-time delivery in January, by advisor 按服务顾问",
@@ -1239,7 +1196,7 @@ def _figures() -> Iterator[Example | Interlude]:
         query={**FIFTH, "period": "fortnight", "by": "assignee"},
         status=422,
     )
-    yield _missing("get_kpi_values", f"{kpis}/happiness", query=FIFTH)
+    yield missing("get_kpi_values", f"{kpis}/happiness", query=FIFTH)
     yield Example(
         name="explain_kpi.denominator",
         summary="Every order that was judged, the latest first 逐单说明",
@@ -1253,11 +1210,11 @@ def _figures() -> Iterator[Example | Interlude]:
         query={**FIFTH, "part": "rest"},
         status=422,
     )
-    yield _missing("explain_kpi", f"{kpis}/happiness/explain", query=FIFTH)
-    yield _post(
+    yield missing("explain_kpi", f"{kpis}/happiness/explain", query=FIFTH)
+    yield post(
         "late-fact",
         "The customer had signed that the car may wait: last week's figure will change 补录事实",
-        _event(
+        event(
             "repair_order.customer_delay_noted",
             "RO20260105-002",
             "2026-01-05T17:30",
@@ -1277,11 +1234,11 @@ def _figures() -> Iterator[Example | Interlude]:
         path=f"{kpis}/{ON_TIME}/published",
         query=FIFTH,
     )
-    yield _missing("get_published_kpi_values", f"{kpis}/happiness/published", query=FIFTH)
-    yield _post(
+    yield missing("get_published_kpi_values", f"{kpis}/happiness/published", query=FIFTH)
+    yield post(
         "retraction",
         "That was another car: taken back 撤回",
-        _event(
+        event(
             "event.retracted",
             "RO20260105-002",
             "2026-01-13T08:30",
@@ -1317,4 +1274,4 @@ def _the_end_of_an_endpoint() -> Iterator[Example | Interlude]:
         path=endpoint,
         status=204,
     )
-    yield _missing("delete_webhook_endpoint", endpoint, method="DELETE")
+    yield missing("delete_webhook_endpoint", endpoint, method="DELETE")

@@ -25,7 +25,8 @@ async def add_store(
 async def post(factory: Factory, *events: CloudEvent) -> dict[str, Any]:
     """Post a batch; gives the answer."""
     message = read_message(orjson.dumps(events), BATCH)
-    answer: dict[str, Any] = orjson.loads(await factory.ingest.ingest(message, principal=LOCAL))
+    taken = await factory.ingest.ingest(message, principal=LOCAL)
+    answer: dict[str, Any] = orjson.loads(taken.answer())
     return answer
 
 
