@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.events.envelope import Kind
 from app.domain.kpis.kpi import Aggregation, Direction, Grain, Kpi, Unit
 from app.domain.kpis.values import decimal_text
+from app.routers.schemas.desk import WordsOut
 
 PERIODS: Final = ["day", "month", "quarter", "year"]
 GRAINS: Final = list(get_args(Grain))
@@ -19,13 +20,6 @@ class Out(BaseModel):
     """Base of the answers: what is not described here is not answered."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class WordsOut(Out):
-    """The same text in both languages."""
-
-    en: str
-    zh: str
 
 
 class KpiOut(Out):
@@ -56,9 +50,9 @@ class KpiOut(Out):
         """Show a KPI."""
         return cls(
             code=kpi.code,
-            name=WordsOut(en=kpi.name.en, zh=kpi.name.zh),
-            family=WordsOut(en=kpi.family.en, zh=kpi.family.zh),
-            formula=WordsOut(en=kpi.formula.en, zh=kpi.formula.zh),
+            name=WordsOut.of(kpi.name),
+            family=WordsOut.of(kpi.family),
+            formula=WordsOut.of(kpi.formula),
             contract=kpi.contract,
             aggregation=kpi.aggregation,
             unit=kpi.unit,
