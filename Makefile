@@ -26,8 +26,8 @@ demo: $(STAMP) ## a shop's half year on the embedded database, then stay up (opt
 serve: $(STAMP) ## serve on the embedded database
 	$(BIN)/servicelane serve $(ARGS)
 
-test: $(STAMP) ## the tests, on an embedded PostgreSQL of their own (options: ARGS="-k name")
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## the tests, each process on an embedded PostgreSQL of its own (options: ARGS="-k name")
+	$(BIN)/python -m pytest --numprocesses=auto $(ARGS)
 
 check: format lint types imports migrations ## all that can be told without the tests (each part is a target too)
 
