@@ -162,7 +162,7 @@ class GroupStates:
         head = self.heads[store_id]
         head.seq += 1
         head.recorded_at = max(head.recorded_at, self._now)
-        event = logged_event(new_event, head.seq, head.recorded_at)
+        event = new_event.logged(head.seq, head.recorded_at)
         self._event_rows.append(
             {
                 "store_id": store_id,
@@ -391,26 +391,6 @@ class GroupStates:
         entry = self.states.get((event.store_id, event.kind, event.key))
         customer_no = None if entry is None else getattr(entry[1], "customer_no", None)
         return customer_no if isinstance(customer_no, str) else None
-
-
-def logged_event(new_event: NewEvent, seq: int, recorded_at: datetime) -> Event:
-    """Show an event as the log will have it."""
-    return Event(
-        store_id=new_event.store_id,
-        seq=seq,
-        source=new_event.source,
-        id=new_event.id,
-        type=new_event.type,
-        kind=new_event.kind,
-        key=new_event.key,
-        subject=new_event.subject,
-        occurred_at=new_event.occurred_at,
-        recorded_at=recorded_at,
-        schema_version=new_event.schema_version,
-        payload=new_event.payload,
-        content_hash=new_event.content_hash,
-        causation_id=new_event.causation_id,
-    )
 
 
 _LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled, RepairOrderSnapshot)

@@ -90,6 +90,25 @@ class NewEvent(msgspec.Struct):
     warnings: tuple[Fault, ...] = ()
     received: bytes | None = None
 
+    def logged(self, seq: int, recorded_at: datetime) -> "Event":
+        """Show it as it is in the log under that seq."""
+        return Event(
+            self.store_id,
+            seq,
+            self.source,
+            self.id,
+            self.type,
+            self.kind,
+            self.key,
+            self.subject,
+            self.occurred_at,
+            recorded_at,
+            self.schema_version,
+            self.payload,
+            self.content_hash,
+            self.causation_id,
+        )
+
 
 class Event(msgspec.Struct):
     """An event of the log, as folds see it: the payload has no personal field.
