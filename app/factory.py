@@ -25,6 +25,7 @@ from app.services.complaints import ComplaintService
 from app.services.customers import FileService
 from app.services.desk import PersonalFields
 from app.services.door import Door
+from app.services.evidence import EvidenceFinder
 from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
@@ -190,6 +191,7 @@ class Factory:
         return RepairOrderService(
             self._subject_repository,
             self._personal_fields,
+            self._evidence,
             stores=self.store_directory,
             policies=self.policies,
             time_source=self.time_source,
@@ -198,7 +200,9 @@ class Factory:
     @cached_property
     def timelines(self) -> TimelineService:
         """What happened."""
-        return TimelineService(self._timeline_repository, self.store_directory)
+        return TimelineService(
+            self._timeline_repository, self._evidence, stores=self.store_directory
+        )
 
     @cached_property
     def follow_ups(self) -> FollowUpService:
@@ -236,6 +240,10 @@ class Factory:
     @cached_property
     def _timeline_repository(self) -> TimelineRepository:
         return TimelineRepository(self.database.read)
+
+    @cached_property
+    def _evidence(self) -> EvidenceFinder:
+        return EvidenceFinder(self._timeline_repository)
 
     @cached_property
     def _personal_fields(self) -> PersonalFields:

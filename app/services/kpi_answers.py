@@ -75,7 +75,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecidingEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of the log, named as in its envelope; its data hold nothing personal."""
+    """An event of the log, named as in its envelope; its data hold nothing personal.
+
+    Attributes:
+        inferred_from: Id of the snapshot that it was read out of; None where it was told.
+    """
 
     seq: str
     source: str
@@ -84,6 +88,7 @@ class DecidingEvent(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     time: datetime
     recordedtime: datetime
+    inferred_from: str | None
     data: msgspec.Raw
 
 
@@ -291,6 +296,7 @@ def event_answer(event: Event) -> DecidingEvent:
         subject=event.subject,
         time=event.occurred_at,
         recordedtime=event.recorded_at,
+        inferred_from=event.causation_id if event.inferred else None,
         data=msgspec.Raw(CATALOG[event.type].forms[-1].write(event.payload)),
     )
 

@@ -1,6 +1,6 @@
 """Repair orders: lists, one with its verdict, and its timeline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -20,6 +20,7 @@ from app.domain.periods import local_day
 from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
 from app.services.desk import PersonalFields
+from app.services.evidence import Evidence, EvidenceFinder, InferredFact
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -32,6 +33,7 @@ class RepairOrderView:
         overdue: Still in the shop after the promised time in force.
         listed_at: The instant it is listed under.
         personal: Personal fields as they stand, by name.
+        inferred: What nobody told of it but snapshots show, in order of time.
     """
 
     version: int
@@ -40,14 +42,20 @@ class RepairOrderView:
     overdue: bool
     listed_at: datetime | None
     personal: Mapping[str, Any]
+    inferred: Sequence[InferredFact] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """An event of a timeline, and whether it was retracted."""
+    """An event of a timeline, and whether it was retracted.
+
+    Attributes:
+        evidence: The snapshot that it was read out of; None where it was told.
+    """
 
     event: LoggedEvent
     retracted: bool
+    evidence: Evidence | None = None
 
     @property
     def title(self) -> str:
@@ -62,6 +70,7 @@ class RepairOrderService:
         self,
         repository: SubjectRepository,
         personal: PersonalFields,
+        evidence: EvidenceFinder,
         *,
         stores: StoreDirectory,
         policies: Policies,
@@ -69,6 +78,7 @@ class RepairOrderService:
     ) -> None:
         self._repository = repository
         self._personal = personal
+        self._evidence = evidence
         self._stores = stores
         self._policies = policies
         self._time_source = time_source
@@ -103,6 +113,9 @@ class RepairOrderService:
         keys = [kept.key for kept, _ in found]
         calls = await self._repository.list_of_many(FollowUp, store_id, "ro_number", keys)
         personal = await self._personal.find(store_id, Kind.REPAIR_ORDER, keys)
+        inferred = await self._evidence.list_inferred(
+            store_id, [kept.key for kept, _ in found if kept.state.sightings]
+        )
         return page_of(
             [
                 self._view(
@@ -112,6 +125,7 @@ class RepairOrderService:
                     zone=zone,
                     listed_at=listed_at,
                     personal=personal.get(kept.key, {}),
+                    inferred=inferred.get(kept.key, ()),
                 )
                 for kept, listed_at in found
             ],
@@ -132,12 +146,15 @@ class RepairOrderService:
             raise NotFoundError(message)
         calls = await self._repository.list_of(FollowUp, store_id, "ro_number", ro_number)
         personal = await self._personal.find(store_id, Kind.REPAIR_ORDER, [ro_number])
+        seen = [ro_number] if kept.state.sightings else []
+        inferred = await self._evidence.list_inferred(store_id, seen)
         return self._view(
             kept,
             [call.state for call in calls],
             now=await self._time_source.now(),
             zone=zone,
             personal=personal.get(ro_number, {}),
+            inferred=inferred.get(ro_number, ()),
         )
 
     def _view(
@@ -149,6 +166,7 @@ class RepairOrderService:
         zone: ZoneInfo,
         personal: Mapping[str, Any],
         listed_at: datetime | None = None,
+        inferred: Sequence[InferredFact] = (),
     ) -> RepairOrderView:
         order = kept.state
         policy = self._policies.valid_on(local_day(order.delivered_at or now, zone))
@@ -162,14 +180,22 @@ class RepairOrderService:
             and verdict.reference < now,
             listed_at=listed_at,
             personal=personal,
+            inferred=inferred,
         )
 
 
 class TimelineService:
     """Reads what happened, the latest first."""
 
-    def __init__(self, repository: TimelineRepository, stores: StoreDirectory) -> None:
+    def __init__(
+        self,
+        repository: TimelineRepository,
+        evidence: EvidenceFinder,
+        *,
+        stores: StoreDirectory,
+    ) -> None:
         self._repository = repository
+        self._evidence = evidence
         self._stores = stores
 
     async def list_of_repair_order(
@@ -214,8 +240,12 @@ class TimelineService:
                 store_id, {(event.kind, event.key) for event in found}
             )
         )
+        evidence = await self._evidence.of_events(store_id, found)
         return page_of(
-            [TimelineEntry(event, (event.source, event.id) in gone) for event in found],
+            [
+                TimelineEntry(event, (event.source, event.id) in gone, evidence.get(event.seq))
+                for event in found
+            ],
             page.limit,
             lambda entry: (entry.event.occurred_at, entry.event.seq),
         )

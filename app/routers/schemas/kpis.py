@@ -147,6 +147,13 @@ class DecidingEventOut(Out):
     subject: str
     time: Annotated[datetime, Field(description="When it happened in the shop 发生时间")]
     recordedtime: Annotated[datetime, Field(description="When it was recorded here 记录时间")]
+    inferred_from: Annotated[
+        str | None,
+        Field(
+            description="Id of the snapshot that it was read out of; null where it was told "
+            "推断所依据的快照"
+        ),
+    ]
     data: dict[str, Any]
 
 

@@ -9,6 +9,7 @@ from app.domain.access import Principal, personal_for
 from app.domain.kpis.verdict import OnTimeVerdict
 from app.domain.repair_order import Stage, Status
 from app.routers.schemas.desk import DecimalText, Seq, Version, WordsOut, shown
+from app.services.evidence import Evidence, InferredFact
 from app.services.repair_orders import RepairOrderView, TimelineEntry
 
 
@@ -37,6 +38,52 @@ class SettlementOut(BaseModel):
     clocked_hours: DecimalText | None
     parts_requested: int | None
     parts_filled: int | None
+
+
+class EvidenceOut(BaseModel):
+    """The snapshot that a fact was read out of 推断依据."""
+
+    seq: Seq
+    source: str
+    id: str
+    time: Annotated[datetime, Field(description="When the order was so 快照时间")]
+    after: Annotated[
+        datetime | None,
+        Field(
+            description="The snapshot before it, of the same source: it happened in between; "
+            "null for the first 上一次快照时间"
+        ),
+    ]
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Self:
+        """Show evidence."""
+        return cls(
+            seq=str(evidence.seq),
+            source=evidence.source,
+            id=evidence.id,
+            time=evidence.at,
+            after=evidence.after,
+        )
+
+
+class InferredOut(BaseModel):
+    """A fact that nobody told: it was read out of a snapshot 推断的事实."""
+
+    seq: Seq
+    type: Annotated[str, Field(description="Event type 事件类型")]
+    time: Annotated[datetime, Field(description="When it happened, as far as known 发生时间")]
+    evidence: EvidenceOut | None
+
+    @classmethod
+    def of(cls, fact: InferredFact) -> Self:
+        """Show such a fact."""
+        return cls(
+            seq=str(fact.event.seq),
+            type=fact.event.type,
+            time=fact.event.at,
+            evidence=None if fact.evidence is None else EvidenceOut.of(fact.evidence),
+        )
 
 
 class RepairOrderOut(BaseModel):
@@ -72,6 +119,10 @@ class RepairOrderOut(BaseModel):
     ]
     settlement: SettlementOut | None
     on_time: OnTimeOut
+    inferred: Annotated[
+        list[InferredOut],
+        Field(description="What nobody told but snapshots of the order show 由快照推断"),
+    ]
     version: Version
 
     @classmethod
@@ -120,6 +171,7 @@ class RepairOrderOut(BaseModel):
                 explanation=WordsOut.of(view.on_time.explanation),
                 deciding_events=[str(seq) for seq in view.on_time.seqs],
             ),
+            inferred=[InferredOut.of(fact) for fact in view.inferred],
             version=str(view.version),
         )
 
@@ -136,6 +188,12 @@ class TimelineEntryOut(BaseModel):
     time: Annotated[datetime, Field(description="When it happened in the shop 发生时间")]
     recordedtime: Annotated[datetime, Field(description="When it was recorded here 登记时间")]
     own: Annotated[bool, Field(description="Written by this service by itself")]
+    inferred: Annotated[
+        bool, Field(description="Nobody told it: it was read out of a snapshot 由快照推断")
+    ]
+    evidence: Annotated[
+        EvidenceOut | None, Field(description="That snapshot; null where it was told")
+    ]
     retracted: Annotated[bool, Field(description="It counts as never happened 已撤回")]
     data: Annotated[dict[str, Any], Field(description="As in the log: nothing personal")]
     personal: Annotated[
@@ -160,6 +218,8 @@ class TimelineEntryOut(BaseModel):
             time=event.occurred_at,
             recordedtime=event.recorded_at,
             own=event.own,
+            inferred=event.inferred,
+            evidence=None if entry.evidence is None else EvidenceOut.of(entry.evidence),
             retracted=entry.retracted,
             data=event.data,
             personal={} if entry.retracted else personal_for(principal, event.aside),
