@@ -17,6 +17,7 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 STANDING = """
+    CREATE TEMPORARY VIEW standing AS
     SELECT e.* FROM event e
      WHERE NOT EXISTS (
         SELECT FROM event r
@@ -29,7 +30,7 @@ STANDING = """
                AND rr.type = 'event.retracted'
                AND rr.data ->> 'source' = r.source AND rr.data ->> 'id' = r.event_id))
 """
-OWNERS = f"""
+OWNERS = """
     UPDATE vehicle v SET state = v.state || jsonb_build_object('owners', o.owners)
       FROM (
         SELECT store_id, key, jsonb_agg(
@@ -40,7 +41,7 @@ OWNERS = f"""
             SELECT store_id, key, type, occurred_at, seq, data ->> 'customer_no' AS customer_no,
                    lag(data ->> 'customer_no') OVER (
                        PARTITION BY store_id, key ORDER BY occurred_at, seq) AS before
-              FROM ({STANDING}) AS e
+              FROM standing
              WHERE kind = 'vehicle' AND data ? 'customer_no'
           ) AS said
          WHERE customer_no IS DISTINCT FROM before
@@ -48,12 +49,12 @@ OWNERS = f"""
       ) AS o
      WHERE v.store_id = o.store_id AND v.vin = o.key
 """
-MERGERS = f"""
+MERGERS = """
     UPDATE customer c
        SET state = c.state || jsonb_build_object('merged_at', m.occurred_at, 'merged_seq', m.seq)
       FROM (
         SELECT DISTINCT ON (store_id, key) store_id, key, occurred_at, seq
-          FROM ({STANDING}) AS e
+          FROM standing
          WHERE type = 'customer.merged' ORDER BY store_id, key, occurred_at DESC, seq DESC
       ) AS m
      WHERE c.store_id = m.store_id AND c.customer_no = m.key
@@ -108,7 +109,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_vehicle_store_id_spelled_alike"), "vehicle", ["store_id", "spelled_alike"]
     )
-    for statement in (OWNERS, MERGERS, SURVIVORS, CUSTOMERS):
+    for statement in (STANDING, OWNERS, MERGERS, SURVIVORS, CUSTOMERS, "DROP VIEW standing"):
         op.execute(statement)
     op.execute(
         "UPDATE personal p SET customer_no = o.customer_no FROM repair_order o"

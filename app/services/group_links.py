@@ -78,9 +78,7 @@ class GroupLinks:
                 before.owners[vin] = [*self._owners(store_id, vin)]
             elif kind is Kind.CUSTOMER:
                 before.merged[key] = _merger(state)
-            elif isinstance(state, RepairOrder) and any(
-                isinstance(event.payload, _LINKING) for event in events
-            ):
+            elif kind is Kind.REPAIR_ORDER and _may_relink(state, events):
                 self._relinked.add((store_id, kind, key))
         return before
 
@@ -143,11 +141,13 @@ class GroupLinks:
     def relinked_rows(self) -> Iterator[dict[str, Any]]:
         """Name the orders whose personal fields may be another customer's now (A19)."""
         for subject in sorted(self._relinked):
+            store_id, kind, key = subject
             entry = self._states.get(subject)
-            if entry is not None and isinstance(entry[1], RepairOrder):
-                store_id, kind, key = subject
-                customer_no = self.customer_of(store_id, entry[1])
-                yield {"store_id": store_id, "kind": kind, "key": key, "customer_no": customer_no}
+            order = None if entry is None else entry[1]
+            customer_no = None
+            if isinstance(order, RepairOrder):
+                customer_no = self.customer_of(store_id, order)
+            yield {"store_id": store_id, "kind": kind, "key": key, "customer_no": customer_no}
 
     def survivor_rows(self) -> Iterator[dict[str, Any]]:
         """Say under which number each customer counts whom a merger of this group may concern."""
@@ -191,6 +191,17 @@ class GroupLinks:
         )
         states = (entry[1] for entry in entries if entry is not None)
         return owners_of([state for state in states if isinstance(state, Vehicle)])
+
+
+def _may_relink(order: State | None, events: Sequence[Event]) -> bool:
+    """Whether what is known of an order already may be another customer's after these events.
+
+    While it was never opened, each of them may say that it was here at another time.
+    """
+    linking = [event.payload for event in events if isinstance(event.payload, _LINKING)]
+    if isinstance(order, RepairOrder):
+        return bool(linking) or order.first_opened_at is None
+    return any(isinstance(payload, EventRetracted) for payload in linking)
 
 
 def _unnamed_vin(order: RepairOrder) -> str | None:
