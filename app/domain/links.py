@@ -13,8 +13,10 @@ from typing import Final
 import msgspec
 
 from app.domain.customer import Customer
+from app.domain.errors import ConflictError, InvalidInputError
 from app.domain.events.catalog import SUBJECTS
 from app.domain.events.envelope import Kind
+from app.domain.events.repair_order import RepairOrderLinked
 from app.domain.repair_order import RepairOrder
 from app.domain.vehicle import Ownership, Vehicle, owner_at
 
@@ -127,3 +129,45 @@ def joined(file: Customer, absorbed: Sequence[Customer]) -> Customer:
         whole.segment = whole.segment or other.segment
         whole.member_no = whole.member_no or other.member_no
     return whole
+
+
+def check_merge(customer_no: str, into: str, files: Mapping[str, Customer]) -> bool:
+    """Check that staff may merge a customer's file into another one.
+
+    Args:
+        customer_no: The file that goes.
+        into: The one that remains.
+        files: By number; all that are merged with either.
+
+    Returns:
+        Whether that says anything new.
+
+    Raises:
+        InvalidInputError: It is the same file.
+        ConflictError: It went into another one already, or the other one went into it.
+    """
+    if into == customer_no:
+        raise InvalidInputError.at(
+            "/into", "same-customer", f"{customer_no} can't be merged into itself."
+        )
+    file = files.get(customer_no)
+    if file is not None and file.merged_into == into:
+        return False
+    if file is not None and file.merged_into is not None:
+        message = (
+            f"Customer {customer_no} went into {file.merged_into} already. Retract that merger "
+            f"first, or merge {file.merged_into}."
+        )
+        raise ConflictError(message, state="merged")
+    if surviving_no(into, files) == customer_no:
+        message = (
+            f"Customer {into} was merged into {customer_no}, so the merger would run in a circle. "
+            "Retract the other merger first."
+        )
+        raise ConflictError(message, state="circle")
+    return True
+
+
+def says_news(order: RepairOrder, link: RepairOrderLinked) -> bool:
+    """Whether a link says of an order what it doesn't say itself already."""
+    return link.customer_no not in {None, order.customer_no} or link.vin not in {None, order.vin}
