@@ -105,7 +105,11 @@ def upgrade() -> None:
     op.execute("UPDATE vehicle SET spelled_alike = upper(vin)")
     op.alter_column("vehicle", "spelled_alike", nullable=False)
     op.drop_index(op.f("ix_repair_order_store_id_vin"), table_name="repair_order")
-    op.execute("UPDATE repair_order SET vin = nullif(upper(trim(vin)), '') WHERE vin IS NOT NULL")
+    op.execute(
+        "UPDATE repair_order"
+        r" SET vin = nullif(upper(regexp_replace(vin, '^\s+|\s+$', '', 'g')), '')"
+        " WHERE vin IS NOT NULL"
+    )
     op.create_index(
         op.f("ix_vehicle_store_id_spelled_alike"), "vehicle", ["store_id", "spelled_alike"]
     )
