@@ -8,6 +8,7 @@ from functools import cached_property
 from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
 from app.db.installation import InstallationRepository
+from app.db.links import LinkRepository
 from app.db.migrations import expected_revision
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
@@ -31,6 +32,8 @@ from app.services.health import HealthService
 from app.services.http_out import HttpOut
 from app.services.ingest import IngestService
 from app.services.kpis import KpiService
+from app.services.link_suggestions import LinkSuggestions
+from app.services.links import LinkService
 from app.services.metrics import MetricsService
 from app.services.nightly import NightlyService
 from app.services.quarantine import QuarantineService
@@ -231,7 +234,31 @@ class Factory:
     @cached_property
     def files(self) -> FileService:
         """Files of customers, vehicles and staff."""
-        return FileService(self._subject_repository, self._personal_fields, self.store_directory)
+        return FileService(
+            self._subject_repository,
+            self._personal_fields,
+            self.store_directory,
+            links=self._link_repository,
+        )
+
+    @cached_property
+    def links(self) -> LinkService:
+        """What isn't linked yet, and the commands that link it."""
+        suggestions = LinkSuggestions(
+            self._link_repository, self._subject_repository, self._personal_fields
+        )
+        return LinkService(
+            self._link_repository,
+            self._subject_repository,
+            suggestions,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+        )
+
+    @cached_property
+    def _link_repository(self) -> LinkRepository:
+        return LinkRepository(self.database.read)
 
     @cached_property
     def _subject_repository(self) -> SubjectRepository:

@@ -27,6 +27,7 @@ from app.domain.events.repair_order import (
     RepairOrderDelivered,
     RepairOrderDispatched,
     RepairOrderInspected,
+    RepairOrderLinked,
     RepairOrderOpened,
     RepairOrderPromiseChanged,
     RepairOrderSettled,
@@ -177,7 +178,7 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
         stage: Where the car is.
         cancelled_seq: Of the standing cancellation, which is final in whatever order (C1).
         first_opened_at: The arrival (B5); the fields after it are those of the last `opened`
-            that carries them.
+            that carries them, customer_no and vin of the last `opened` or `linked`.
         dispatched_technician: Of the last dispatch, with the team that it names (E2).
         worked_technician: Of the last work event that names one (E5).
         promises: In order; see `Promise.by` for which openings are in.
@@ -236,6 +237,11 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
     def cancelled(self) -> bool:
         """Whether a cancellation stands: the order then counts nowhere (C2)."""
         return self.cancelled_seq is not None
+
+    @property
+    def visited_at(self) -> datetime | None:
+        """When the car was here: the arrival, else when the order was last heard of."""
+        return self.first_opened_at or self.last_occurred_at
 
     @property
     def settled(self) -> bool:
@@ -395,6 +401,14 @@ OPENED_FIELDS: Final = (
     "appointment_id",
 )
 """What each `opened` may say anew; of each field the last one that carries it counts (B5)."""
+
+
+def _linked(order: RepairOrder, data: RepairOrderLinked, _event: Event) -> None:
+    """Customer and car; the car stays where it is, and nothing was promised by it."""
+    if data.customer_no is not None:
+        order.customer_no = data.customer_no
+    if data.vin is not None:
+        order.vin = data.vin
 
 
 def _authorized(order: RepairOrder, data: RepairOrderAuthorized, event: Event) -> None:
@@ -579,6 +593,7 @@ def _snapshot_repeated(
 
 _APPLY: Final[Mapping[type, Callable[[RepairOrder, Any, Event], None]]] = {
     RepairOrderOpened: _opened,
+    RepairOrderLinked: _linked,
     RepairOrderAuthorized: _authorized,
     RepairOrderDispatched: _dispatched,
     RepairOrderWorkStarted: _work_started,

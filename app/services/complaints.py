@@ -20,6 +20,7 @@ from app.domain.events.complaint import (
     ComplaintResolved,
 )
 from app.domain.events.envelope import Kind, NewEvent
+from app.domain.events.shape import storable
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.policies import Policies
 from app.services.appender import Appender
@@ -35,12 +36,14 @@ class ComplaintView:
     """A complaint as of now.
 
     Attributes:
+        customer_no: Whose it is after all mergers; its order's customer where it names none.
         listed_at: The instant it is listed under.
         personal: Its text and solution; empty in the answer of a command.
     """
 
     version: int
     state: Complaint
+    customer_no: str | None
     contact_due_at: datetime | None
     overdue: bool
     listed_at: datetime | None
@@ -101,6 +104,7 @@ class ComplaintService:
                 self._view(
                     kept.version,
                     kept.state,
+                    customer_no=kept.customer_no,
                     now=now,
                     zone=zone,
                     listed_at=listed_at,
@@ -126,6 +130,7 @@ class ComplaintService:
         return self._view(
             kept.version,
             kept.state,
+            customer_no=kept.customer_no,
             now=await self._time_source.now(),
             zone=zone,
             personal=personal.get(kept.key, {}),
@@ -211,6 +216,7 @@ class ComplaintService:
         body = dict(data)
         occurred_at = body.pop("occurred_at", None)
         key = key.lower()
+        customer_no = await self._customer_of(store_id, None if opens else key, body)
 
         def decide(context: CommandContext) -> list[NewEvent]:
             state = context.find(Kind.COMPLAINT, key)
@@ -232,6 +238,7 @@ class ComplaintService:
             view = self._view(
                 context.version(Kind.COMPLAINT, key),
                 _present(context.find(Kind.COMPLAINT, key), key),
+                customer_no=customer_no,
                 now=context.now,
                 zone=context.store.zone,
                 personal={},
@@ -248,11 +255,24 @@ class ComplaintService:
             )
         )
 
+    async def _customer_of(
+        self, store_id: str, key: str | None, said: Mapping[str, Any]
+    ) -> str | None:
+        """Find whose a complaint is: one that is there, or one that is just being told."""
+        if key is not None:
+            kept = await self._repository.find(Complaint, store_id, key)
+            return None if kept is None else kept.customer_no
+        named = (said.get("customer_no"), said.get("ro_number"))
+        if not all(name is None or storable(name) for name in named):
+            return None  # the door will say what is wrong with it
+        return await self._repository.find_counting(store_id, *named)
+
     def _view(
         self,
         version: int,
         state: Complaint,
         *,
+        customer_no: str | None,
         now: datetime,
         zone: ZoneInfo,
         personal: Mapping[str, Any],
@@ -262,6 +282,7 @@ class ComplaintService:
         return ComplaintView(
             version=version,
             state=state,
+            customer_no=customer_no,
             contact_due_at=due_at,
             overdue=due_at is not None and state.contacted_at is None and now > due_at,
             listed_at=listed_at,

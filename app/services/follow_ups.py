@@ -30,10 +30,15 @@ from app.services.units import Answer, Command, CommandContext
 
 @dataclass(frozen=True, slots=True)
 class FollowUpView:
-    """A follow-up as of now."""
+    """A follow-up as of now.
+
+    Attributes:
+        customer_no: Whom to call: the customer whose it is after all mergers.
+    """
 
     version: int
     state: FollowUp
+    customer_no: str | None
     status: FollowUpStatus
 
 
@@ -243,13 +248,18 @@ class FollowUpService:
         render: Render,
     ) -> Answer:
         key = key.lower()
+        kept = await self._repository.find(FollowUp, store_id, key)
+        customer_no = None if kept is None else kept.customer_no
 
         def answer(context: CommandContext) -> Answer:
             state = context.find(Kind.FOLLOW_UP, key)
             if not isinstance(state, FollowUp):
                 raise _not_found(key)
             view = FollowUpView(
-                context.version(Kind.FOLLOW_UP, key), state, state.status_at(context.now)
+                version=context.version(Kind.FOLLOW_UP, key),
+                state=state,
+                customer_no=customer_no,
+                status=state.status_at(context.now),
             )
             return Answer(200, render(view))
 
@@ -272,7 +282,12 @@ def _state(context: CommandContext, key: str, caller: Caller) -> FollowUp:
 
 
 def _view(kept: Kept[FollowUp], now: datetime) -> FollowUpView:
-    return FollowUpView(kept.version, kept.state, kept.state.status_at(now))
+    return FollowUpView(
+        version=kept.version,
+        state=kept.state,
+        customer_no=kept.customer_no,
+        status=kept.state.status_at(now),
+    )
 
 
 def _not_found(key: str) -> NotFoundError:

@@ -21,13 +21,19 @@ from app.domain.complaint import Complaint
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import Event, Kind, NewEvent
 from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
-from app.domain.events.repair_order import RepairOrderDelivered, RepairOrderSettled
+from app.domain.events.repair_order import (
+    RepairOrderDelivered,
+    RepairOrderLinked,
+    RepairOrderOpened,
+    RepairOrderSettled,
+)
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event
 from app.domain.follow_up import FollowUp
 from app.domain.inference import tells_snapshots
 from app.domain.inferred import inferred_events
+from app.domain.links import on_file
 from app.domain.policies import Policies
 from app.domain.reactions import (
     Cause,
@@ -40,6 +46,7 @@ from app.domain.reactions import (
 from app.domain.repair_order import RepairOrder
 from app.domain.sightings import Sighting
 from app.domain.stores import Store
+from app.services.group_links import GroupLinks
 
 YIELD_EVERY: Final = 500
 """Events handled before other requests get a turn: a large batch must not block the loop."""
@@ -78,6 +85,7 @@ class GroupStates:
         self._event_rows: list[dict[str, Any]] = []
         self._asides: list[tuple[Event, bytes]] = []
         self._handled = 0
+        self._links = GroupLinks(log, self.states, self.load_more)
 
     async def read(
         self,
@@ -116,6 +124,8 @@ class GroupStates:
     def _index(self, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp) and state.ro_number is not None:
             self._follow_ups[subject[0], state.ro_number].add(subject[2])
+        else:
+            self._links.index(subject, state)
 
     def zone_of(self, store_id: str) -> ZoneInfo:
         """Get the zone in which a store's days begin and end."""
@@ -154,8 +164,11 @@ class GroupStates:
                 if self._handled % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
             causes = self._causes_of(store_id, touched)
+            before = self._links.before(store_id, touched)
             await self._evolve(store_id, touched)
-            causes |= self._causes_of(store_id, touched)
+            relinked = await self._links.follow(store_id, touched, before)
+            self._changed.update((store_id, *subject) for subject in relinked)
+            causes = relinked | causes | self._causes_of(store_id, touched)
             pending = await self._react(store_id, causes)
 
     def _enter(self, store_id: str, new_event: NewEvent) -> Event:
@@ -269,6 +282,7 @@ class GroupStates:
         self, store_id: str, causes: Mapping[tuple[Kind, str], Cause]
     ) -> list[NewEvent]:
         """Ask what the touched orders, follow-ups and complaints want now."""
+        await self._links.load_vehicles(store_id, causes)
         causes = {
             reacting: cause
             for reacting, cause in causes.items()
@@ -281,6 +295,7 @@ class GroupStates:
                 for kind, key in _companions(store_id, *reacting)
             ]
         )
+        await self._links.load_vehicles(store_id, causes)
         zone = self.zone_of(store_id)
         wanted: list[Wanted] = []
         for (kind, key), cause in causes.items():
@@ -297,6 +312,7 @@ class GroupStates:
                         zone=zone,
                         recorded_at=self.heads[store_id].recorded_at,
                         cause=cause,
+                        owners=self._links.owners_of(store_id, state),
                     )
                 case Kind.FOLLOW_UP, FollowUp():
                     wanted += react_follow_up(state, cause=cause)
@@ -354,10 +370,17 @@ class GroupStates:
                 document["clockless"].append(gone_row(subject))
                 continue
             zone = self.zone_of(subject[0])
-            document[subject[1].value].append(
-                state_row(subject, *entry, policies=self._policies, zone=zone)
-            )
+            row = state_row(subject, *entry, policies=self._policies, zone=zone)
+            if isinstance(entry[1], RepairOrder):
+                row["customer_no"] = self._links.customer_of(subject[0], entry[1])
+            document[subject[1].value].append(row)
             self._add_clocks(document, subject, entry[1])
+        for table, rows in (
+            ("relinked", [*self._links.relinked_rows()]),
+            ("survivor", [*self._links.survivor_rows()]),
+        ):
+            if rows:
+                document[table] = rows
         return document
 
     def head_rows(self, written: Collection[str]) -> list[dict[str, Any]]:
@@ -389,6 +412,8 @@ class GroupStates:
         if event.kind is Kind.CUSTOMER:
             return event.key
         entry = self.states.get((event.store_id, event.kind, event.key))
+        if entry is not None and isinstance(entry[1], RepairOrder):
+            return self._links.customer_of(event.store_id, entry[1])
         customer_no = None if entry is None else getattr(entry[1], "customer_no", None)
         return customer_no if isinstance(customer_no, str) else None
 
@@ -409,6 +434,10 @@ def subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:
             payload = event.payload
             if isinstance(payload, _LEAVE):
                 ro_number = event.key
+            elif isinstance(payload, RepairOrderOpened | RepairOrderLinked):
+                if payload.customer_no is None and (vin := on_file(payload.vin)) is not None:
+                    subjects.add((event.store_id, Kind.VEHICLE, vin))
+                continue
             elif isinstance(payload, FollowUpScheduled | FollowUpCompleted) and payload.ro_number:
                 ro_number = payload.ro_number
             else:

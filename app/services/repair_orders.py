@@ -30,6 +30,8 @@ class RepairOrderView:
     """A repair order as of now.
 
     Attributes:
+        customer_no: Whose it is now: whom it names, else who owned its vehicle when it was here,
+            after all mergers.
         overdue: Still in the shop after the promised time in force.
         listed_at: The instant it is listed under.
         personal: Personal fields as they stand, by name.
@@ -38,6 +40,7 @@ class RepairOrderView:
 
     version: int
     state: RepairOrder
+    customer_no: str | None
     on_time: OnTime
     overdue: bool
     listed_at: datetime | None
@@ -174,6 +177,7 @@ class RepairOrderService:
         return RepairOrderView(
             version=kept.version,
             state=order,
+            customer_no=kept.customer_no,
             on_time=verdict,
             overdue=order.status in {"open", "ready_to_bill"}
             and verdict.reference is not None

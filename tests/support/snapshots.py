@@ -82,7 +82,7 @@ def _once(steps: Sequence[str], *names: str) -> list[str]:
 def _data(name: str, moment: datetime) -> st.SearchStrategy[dict[str, Any]]:
     promise = st.integers(-120, 600).map(lambda minutes: moment + minutes * MINUTE)
     hours = st.sampled_from(("0.5", "1", "2.5"))
-    sums = st.fixed_dictionaries({}, optional={kind: hours for kind in ("labor", "parts")})
+    sums = st.fixed_dictionaries({}, optional=dict.fromkeys(("labor", "parts"), hours))
     match name:
         case "opened":
             return st.fixed_dictionaries(

@@ -113,12 +113,29 @@ BEGIN
             version = excluded.version, state = excluded.state;
     END IF;
     IF doc ? 'vehicle' THEN
-        INSERT INTO vehicle (store_id, vin, version, state, customer_no)
-        SELECT store_id, vin, version, state, customer_no
+        INSERT INTO vehicle (store_id, vin, spelled_alike, version, state, customer_no)
+        SELECT store_id, vin, spelled_alike, version, state, customer_no
           FROM jsonb_populate_recordset(NULL::vehicle, doc -> 'vehicle')
         ON CONFLICT (store_id, vin) DO UPDATE SET
             version = excluded.version, state = excluded.state,
             customer_no = excluded.customer_no;
+    END IF;
+    IF doc ? 'relinked' THEN
+        -- what lies beside an order's events is the customer's as soon as that is known (A19)
+        UPDATE personal p
+           SET customer_no = r.customer_no
+          FROM jsonb_to_recordset(doc -> 'relinked')
+            AS r (store_id text, kind text, key text, customer_no text)
+         WHERE p.store_id = r.store_id AND p.kind = r.kind AND p.key = r.key
+           AND p.customer_no IS DISTINCT FROM r.customer_no;
+    END IF;
+    IF doc ? 'survivor' THEN
+        UPDATE customer t
+           SET surviving_no = r.surviving_no
+          FROM jsonb_to_recordset(doc -> 'survivor')
+            AS r (store_id text, customer_no text, surviving_no text)
+         WHERE t.store_id = r.store_id AND t.customer_no = r.customer_no
+           AND t.surviving_no IS DISTINCT FROM r.surviving_no;
     END IF;
     IF doc ? 'staff' THEN
         INSERT INTO staff (store_id, staff_no, version, state)

@@ -241,6 +241,12 @@ _TYPES: Final = (
         },
     ),
     EventType(
+        "repair_order.linked",
+        Kind.REPAIR_ORDER,
+        (repair_order.RepairOrderLinked,),
+        {"customer_no": "C000123", "vin": "LSVAA4182E2100001"},
+    ),
+    EventType(
         "repair_order.authorized",
         Kind.REPAIR_ORDER,
         (repair_order.RepairOrderAuthorized,),

@@ -51,7 +51,7 @@ class ComplaintOut(BaseModel):
 
     complaint_id: Annotated[str, Field(description="UUID 投诉编号")]
     status: Annotated[ComplaintStatus, Field(description="How far it is 状态")]
-    customer_no: Annotated[str | None, Field(description="Customer 客户编号")]
+    customer_no: Annotated[str | None, Field(description="Whose it is now 客户编号")]
     ro_number: Annotated[str | None, Field(description="Repair order 工单号")]
     channel: Annotated[str | None, Field(description="How it came in 投诉渠道")]
     nature: Annotated[str | None, Field(description="What it is about 投诉性质")]
@@ -79,7 +79,7 @@ class ComplaintOut(BaseModel):
         return cls(
             complaint_id=state.complaint_id,
             status=state.status,
-            customer_no=state.customer_no,
+            customer_no=view.customer_no,
             ro_number=state.ro_number,
             channel=state.channel,
             nature=state.nature,

@@ -77,7 +77,7 @@ class FollowUpOut(BaseModel):
 
     follow_up_id: Annotated[str, Field(description="UUID 回访编号")]
     ro_number: Annotated[str | None, Field(description="Repair order 工单号")]
-    customer_no: Annotated[str | None, Field(description="Customer 客户编号")]
+    customer_no: Annotated[str | None, Field(description="Whom to call, as known now 客户编号")]
     kind: Annotated[str | None, Field(description="first, second, ... 回访类别")]
     status: Annotated[
         FollowUpStatus,
@@ -109,7 +109,7 @@ class FollowUpOut(BaseModel):
         return cls(
             follow_up_id=state.follow_up_id,
             ro_number=state.ro_number,
-            customer_no=state.customer_no,
+            customer_no=view.customer_no,
             kind=state.kind,
             status=view.status,
             assignee=state.assignee,

@@ -1,7 +1,7 @@
 """Bodies of the repair-order routes."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
@@ -97,7 +97,11 @@ class RepairOrderOut(BaseModel):
     advisor: Annotated[str | None, Field(description="Staff number 服务顾问")]
     technician: Annotated[str | None, Field(description="Staff number 技师")]
     team: Annotated[str | None, Field(description="班组")]
-    customer_no: Annotated[str | None, Field(description="客户编号")]
+    customer_no: Annotated[str | None, Field(description="Whose it is, as known now 客户编号")]
+    customer_from: Annotated[
+        Literal["order", "vehicle"] | None,
+        Field(description="What tells whose it is: the order, or the vehicle's file 客户来源"),
+    ]
     vin: Annotated[str | None, Field(description="车架号")]
     plate: Annotated[str | None, Field(description="Personal 车牌")]
     contact: Annotated[ContactOut | None, Field(description="Personal 送修人")]
@@ -141,7 +145,12 @@ class RepairOrderOut(BaseModel):
             advisor=order.advisor,
             technician=order.technician,
             team=order.team,
-            customer_no=order.customer_no,
+            customer_no=view.customer_no,
+            customer_from=None
+            if view.customer_no is None
+            else "vehicle"
+            if order.customer_no is None
+            else "order",
             vin=order.vin,
             plate=_text(personal.get("plate")),
             contact=ContactOut.model_validate(contact) if isinstance(contact, dict) else None,

@@ -69,10 +69,10 @@ def row_of(event: NewEvent, **changes: Any) -> dict[str, Any]:
 
 def test_the_catalogue_has_the_types_of_the_contract() -> None:
     orders = (
-        "opened authorized dispatched work_started work_paused work_resumed add_on_proposed "
-        "add_on_decided promise_changed delay_warned work_completed inspected cleaned settled "
-        "delivered customer_delay_noted delay_reviewed comeback_reported comeback_assessed "
-        "cancelled snapshot snapshot_repeated"
+        "opened linked authorized dispatched work_started work_paused work_resumed "
+        "add_on_proposed add_on_decided promise_changed delay_warned work_completed inspected "
+        "cleaned settled delivered customer_delay_noted delay_reviewed comeback_reported "
+        "comeback_assessed cancelled snapshot snapshot_repeated"
     )
     complaints = "opened contacted resolved reopened contact_overdue contact_resolved"
     calls = "scheduled assigned attempted completed overdue resolved cancelled"

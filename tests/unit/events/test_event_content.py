@@ -24,6 +24,7 @@ from app.domain.events.envelope import NewEvent
 from app.domain.events.follow_up import FollowUpOverdue, FollowUpScheduled
 from app.domain.events.parse import Limits, content_hash, parse_event
 from app.domain.events.payload import Part, Personal, is_required_at_door
+from app.domain.events.repair_order import RepairOrderLinked
 from app.domain.events.shape import join
 
 NOW: Final = datetime(2026, 1, 31, tzinfo=UTC)
@@ -117,6 +118,8 @@ def objects(model: type[Part]) -> SearchStrategy[dict[str, Any]]:
         place = required if at_the_door or field.is_required() else optional
         place[field.alias or attribute] = strategy
     known = st.fixed_dictionaries(required, optional=optional)
+    if model is RepairOrderLinked:  # one or the other
+        known = known.filter(bool)
     unknown = st.dictionaries(TEXTS.map("x-{}".format), UNKNOWN.filter(lambda v: v is not None))
     return st.builds(lambda one, other: one | other, known, unknown)
 
