@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from app.domain.errors import Fault
+from app.domain.events.names import Naming
 from app.domain.events.payload import CAREFUL, MAX_TEXT, QUICK, Payload, plain
 from app.domain.events.shape import (
     Found,
@@ -103,7 +104,9 @@ class Form:
         self.read_json: Callable[..., Payload] = model.__pydantic_validator__.validate_json
         self._serializer = model.__pydantic_serializer__
 
-    def take(self, sent: dict[str, Any], limits: Limits) -> Content | list[Fault]:
+    def take(
+        self, sent: dict[str, Any], limits: Limits, names: Naming | None = None
+    ) -> Content | list[Fault]:
         """Check the data of an event as sent; return it or all that is wrong with it."""
         shape, readable = self.shape, sent
         aside: dict[str, Any] = {}
@@ -119,25 +122,38 @@ class Form:
         if not sent.keys() <= shape.plain:
             aside.update(shape.split(sent, "/data", unknown))
         try:
-            payload = self.read(readable)
+            payload = self.read(readable, context=names)
         except ValidationError as error:
             return [*_faults(error), *self._beyond_the_model(sent, unknown, limits)]
         if (unknown or shape.required) and (
             faults := [*self._beyond_the_model(sent, unknown, limits)]
         ):
             return faults
+        if names is not None and self.shape.set_here:
+            payload = payload.completed(names)
         content = self._content(payload, aside, exact=not unknown, warnings=warnings)
         return [*content.faults(limits)] or content
 
-    def known(self, payload: Payload, sent: dict[str, Any], limits: Limits) -> Content | None:
+    def known(
+        self,
+        payload: Payload,
+        sent: dict[str, Any],
+        limits: Limits,
+        names: Naming | None = None,
+    ) -> Content | None:
         """Return the content of data that holds nothing unknown; None if it may have faults.
 
         Args:
             payload: What was read of the data.
             sent: The data.
             limits: How much is taken.
+            names: By which it was read.
         """
-        aside = self.shape.personal_in(sent) if self.shape.has_personal else {}
+        shape = self.shape
+        named = names is not None and names.used
+        aside = shape.personal_in(sent, names=named) if shape.has_personal or named else {}
+        if names is not None and shape.set_here:
+            payload = payload.completed(names)
         content = self._content(payload, aside)
         return None if content.is_suspect(limits) else content
 
@@ -163,6 +179,8 @@ class Form:
         """
         data = self.write(payload)
         both = orjson.loads(data)
+        for name in self.shape.set_here & both.keys():
+            del both[name]  # only what was sent tells the same content from another one
         if aside:
             other = aside if exact else canonical(aside, keeps_null=self.shape.keeps_null)
             both = join(both, other)

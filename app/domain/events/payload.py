@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from functools import partial
 from operator import methodcaller
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -20,11 +20,14 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StrictBool,
+    ValidationInfo,
 )
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from pydantic_core.core_schema import SerSchema
 from typing_extensions import override
+
+from app.domain.events.names import MAX_ALIAS, STAFF_NO_PATTERN, Naming
 
 MAX_TEXT: Final = 10_000
 """Characters of the longest text."""
@@ -307,6 +310,73 @@ def read_answer(value: object) -> Decimal | bool | str:
     return read_number(value)
 
 
+# Who it was
+
+
+def _read_staff(value: object, info: ValidationInfo) -> str:
+    """Return a staff number or a surrogate; see `StaffName`."""
+    if not isinstance(value, str):
+        raise PydanticCustomError("not-text", "must be text")
+    if isinstance(info.context, Naming):
+        return info.context.read(value)
+    if not value.strip():
+        raise PydanticCustomError("too-short", "must have a visible character")
+    if len(value) > MAX_ALIAS:
+        raise PydanticCustomError("too-long", "must have at most 128 characters")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class StaffName:
+    """Marks a field that holds a staff number; what is none is the name of somebody.
+
+    With a `Naming` as context, as at the door, a name is read to its surrogate. Without, as from
+    the log, a text is taken as it is.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Read staff numbers without Python."""
+        return core_schema.union_schema(
+            [
+                (core_schema.str_schema(pattern=STAFF_NO_PATTERN), QUICK),
+                (core_schema.with_info_plain_validator_function(_read_staff), CAREFUL),
+            ],
+            mode="left_to_right",
+            serialization=core_schema.simple_ser_schema("str"),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Show what may be sent."""
+        return {"type": "string", "minLength": 1, "maxLength": MAX_ALIAS}
+
+
+@dataclass(frozen=True, slots=True)
+class SetHere:
+    """Marks a field of the log that the service sets at the door; nobody can send it."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Refuse what was sent."""
+        return core_schema.with_info_before_validator_function(_refuse_at_door, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Show that it can only be read."""
+        return {**handler(schema), "readOnly": True}
+
+
+def _refuse_at_door(value: object, info: ValidationInfo) -> object:
+    if value is not None and isinstance(info.context, Naming):
+        raise PydanticCustomError("reserved", "is set by the service itself")
+    return value
+
+
 # Field types
 
 _TEXT_NUMBER: Final = {"type": "string", "pattern": r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"}
@@ -405,8 +475,8 @@ Name = Annotated[str, Field(min_length=1, max_length=128)]
 """A short text that something is known by: a team, a bay, a brand."""
 Reference = Annotated[str, Field(min_length=1, max_length=MAX_KEY)]
 """A natural key of the trade, exactly as written (B4)."""
-StaffNo = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
-"""A staff number."""
+StaffNo = Annotated[str, StaffName()]
+"""A staff number, or the name of somebody as an export has it; see `StaffName`."""
 Label = Annotated[
     str,
     _Reads(read_label, {"anyOf": [{"type": "string", "maxLength": 64}, {"type": "number"}]}),
@@ -456,6 +526,10 @@ class Payload(Part):
     """
 
     merge_patch: ClassVar[bool] = False
+
+    def completed(self, _names: Naming) -> Self:
+        """Return it with what the service sets at the door (`SetHere`)."""
+        return self
 
     @override
     @classmethod

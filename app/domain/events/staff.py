@@ -1,7 +1,11 @@
 """Staff and their timecards. The subject is the staff number."""
 
-from pydantic import Field
+from typing import Annotated, Self
 
+from pydantic import Field
+from typing_extensions import override
+
+from app.domain.events.names import Naming
 from app.domain.events.payload import (
     Day,
     Name,
@@ -9,6 +13,7 @@ from app.domain.events.payload import (
     Payload,
     PersonalOf,
     Quantity,
+    SetHere,
     Text,
 )
 
@@ -22,6 +27,22 @@ class StaffRegistered(Payload):
     aliases: PersonalOf[Names] = Field(
         None, description="Other spellings that exports use for this person 别名"
     )
+    name_key: Annotated[str | None, SetHere()] = Field(
+        None, description="What the log has for the name; set by the service 姓名代号"
+    )
+    alias_keys: Annotated[list[str] | None, SetHere()] = Field(
+        None, description="What the log has for the aliases; set by the service 别名代号"
+    )
+
+    @override
+    def completed(self, names: Naming) -> Self:
+        """Return it with what resolves names, so that the log alone can (E3)."""
+        return self.model_copy(
+            update={
+                "name_key": None if self.name is None else names.key_of(self.name),
+                "alias_keys": None if self.aliases is None else names.keys_of(self.aliases),
+            }
+        )
 
 
 class StaffTimecardRecorded(Payload):
