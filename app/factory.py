@@ -9,6 +9,7 @@ from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
 from app.db.installation import InstallationRepository
 from app.db.migrations import expected_revision
+from app.db.names import NameRepository
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
 from app.db.sandbox import SandboxRepository
@@ -31,6 +32,7 @@ from app.services.http_out import HttpOut
 from app.services.ingest import IngestService
 from app.services.kpis import KpiService
 from app.services.metrics import MetricsService
+from app.services.names import NameService
 from app.services.nightly import NightlyService
 from app.services.quarantine import QuarantineService
 from app.services.repair_orders import RepairOrderService, TimelineService
@@ -110,7 +112,7 @@ class Factory:
     @cached_property
     def kpis(self) -> KpiService:
         """Values of KPIs, and what they consist of."""
-        return KpiService(self.database.read, policies=self.policies)
+        return KpiService(self.database.read, policies=self.policies, names=self.names)
 
     @cached_property
     def metrics(self) -> MetricsService:
@@ -190,6 +192,7 @@ class Factory:
         return RepairOrderService(
             self._subject_repository,
             self._personal_fields,
+            names=self.names,
             stores=self.store_directory,
             policies=self.policies,
             time_source=self.time_source,
@@ -205,6 +208,7 @@ class Factory:
         """Follow-ups, and what staff do with them."""
         return FollowUpService(
             self._subject_repository,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
@@ -217,11 +221,24 @@ class Factory:
         return ComplaintService(
             self._subject_repository,
             self._personal_fields,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
             policies=self.policies,
             time_source=self.time_source,
+        )
+
+    @cached_property
+    def names(self) -> NameService:
+        """Whom the names in the place of staff numbers stand for."""
+        return NameService(
+            NameRepository(self.database.read),
+            self._personal_fields,
+            self._timeline_repository,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
         )
 
     @cached_property

@@ -1,6 +1,6 @@
 """States as lists and single rows: the read models of the desk."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -31,6 +31,7 @@ class RepairOrderFilter:
     """Which repair orders a list shows; None is any.
 
     Attributes:
+        advisor: One of these; likewise the technician.
         due_before: Promised before that instant and still in the shop.
         overdue_at: Promised before that instant and still in the shop: late by then.
     """
@@ -38,8 +39,8 @@ class RepairOrderFilter:
     status: str | None = None
     stage: str | None = None
     work_type: str | None = None
-    advisor: str | None = None
-    technician: str | None = None
+    advisor: Collection[str] | None = None
+    technician: Collection[str] | None = None
     customer_no: str | None = None
     vin: str | None = None
     due_before: datetime | None = None
@@ -54,12 +55,13 @@ class FollowUpFilter:
 
     Attributes:
         status: As of `now`: planned, open, overdue, completed, cancelled or missed_on_arrival.
+        assignee: One of these.
     """
 
     now: datetime
     status: str | None = None
     kind: str | None = None
-    assignee: str | None = None
+    assignee: Collection[str] | None = None
     ro_number: str | None = None
     customer_no: str | None = None
     due_before: datetime | None = None
@@ -67,13 +69,17 @@ class FollowUpFilter:
 
 @dataclass(frozen=True, slots=True)
 class ComplaintFilter:
-    """Which complaints a list shows; None is any."""
+    """Which complaints a list shows; None is any.
+
+    Attributes:
+        responsible: One of these.
+    """
 
     now: datetime
     status: str | None = None
     nature: str | None = None
     severity: str | None = None
-    responsible: str | None = None
+    responsible: Collection[str] | None = None
     ro_number: str | None = None
     customer_no: str | None = None
     due_before: datetime | None = None
@@ -96,8 +102,8 @@ _ORDERS = """
        AND ($4::text IS NULL OR status = $4)
        AND ($5::text IS NULL OR stage = $5)
        AND ($6::text IS NULL OR work_type = $6)
-       AND ($7::text IS NULL OR advisor = $7)
-       AND ($8::text IS NULL OR technician = $8)
+       AND ($7::text[] IS NULL OR advisor = ANY($7))
+       AND ($8::text[] IS NULL OR technician = ANY($8))
        AND ($9::text IS NULL OR customer_no = $9)
        AND ($10::text IS NULL OR vin = $10)
        AND ($11::timestamptz IS NULL
@@ -117,7 +123,7 @@ _FOLLOW_UPS = """
                 WHEN date_trunc('second', due_at) + interval '1 second' <= $5 THEN 'overdue'
                 ELSE 'open' END = $4)
        AND ($6::text IS NULL OR kind = $6)
-       AND ($7::text IS NULL OR assignee = $7)
+       AND ($7::text[] IS NULL OR assignee = ANY($7))
        AND ($8::text IS NULL OR ro_number = $8)
        AND ($9::text IS NULL OR customer_no = $9)
        AND ($10::timestamptz IS NULL OR due_at < $10)
@@ -130,7 +136,7 @@ _COMPLAINTS = """
        AND ($4::text IS NULL OR status = $4)
        AND ($5::text IS NULL OR nature = $5)
        AND ($6::text IS NULL OR severity = $6)
-       AND ($7::text IS NULL OR responsible = $7)
+       AND ($7::text[] IS NULL OR responsible = ANY($7))
        AND ($8::text IS NULL OR ro_number = $8)
        AND ($9::text IS NULL OR customer_no = $9)
        AND ($10::timestamptz IS NULL OR (contact_due_at < $10 AND contacted_at IS NULL))

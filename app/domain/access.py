@@ -33,6 +33,7 @@ class Scope(StrEnum):
     STORES_READ = "stores:read"
     STORES_WRITE = "stores:write"
     STAFF_READ = "staff:read"
+    STAFF_WRITE = "staff:write"
     CUSTOMERS_READ = "customers:read"
     REPAIR_ORDERS_READ = "repair_orders:read"
     FOLLOW_UPS_READ = "follow_ups:read"

@@ -1,5 +1,6 @@
 """Staff and their timecards."""
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -60,11 +61,22 @@ def evolve_staff(staff: Staff, event: Event) -> Staff:
     if data.name_key is not None:
         staff.name_keys[event.source] = data.name_key
     if data.alias_keys is not None:
-        before = staff.alias_keys.get(event.source, []) if event.source == DESK_SOURCE else []
-        staff.alias_keys[event.source] = sorted({*before, *data.alias_keys})
+        add_aliases(staff.alias_keys, event.source, data.alias_keys)
     staff.last_occurred_at = event.occurred_at
     staff.last_fact_seq = event.seq
     return staff
+
+
+def add_aliases(known: dict[str, list[str]], source: str, aliases: Iterable[str]) -> None:
+    """Take in what a registration of a source lists; see `Staff.alias_keys`.
+
+    Args:
+        known: By source; it is changed.
+        source: Of the next registration.
+        aliases: All that it lists, names or surrogates.
+    """
+    before = known.get(source, []) if source == DESK_SOURCE else []
+    known[source] = sorted({*before, *aliases})
 
 
 def evolve_timecard(timecard: Timecard, event: Event) -> Timecard:

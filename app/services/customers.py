@@ -1,5 +1,6 @@
 """Customers, their vehicles, and the staff who serve them: files as the events tell them."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
@@ -9,7 +10,7 @@ from app.domain.customer import Customer
 from app.domain.errors import NotFoundError
 from app.domain.events.envelope import Kind
 from app.domain.pages import Page, PageRequest, page_of
-from app.domain.staff import Staff
+from app.domain.staff import Staff, add_aliases
 from app.domain.vehicle import Vehicle
 from app.services.desk import PersonalFields
 from app.services.stores import StoreDirectory
@@ -89,8 +90,16 @@ class FileService:
         return await self._views(Kind.VEHICLE, store_id, found)
 
     async def _views(self, kind: Kind, store_id: str, found: list[Kept[S]]) -> list[FileView[S]]:
-        personal = await self._personal.find(store_id, kind, [kept.key for kept in found])
+        fields: dict[str, dict[str, Any]] = defaultdict(dict)
+        aliases: dict[str, dict[str, list[str]]] = defaultdict(dict)
+        keys = [kept.key for kept in found]
+        for aside in await self._personal.list_standing(store_id, kind, keys):
+            fields[aside.key] |= aside.fields
+            if kind is Kind.STAFF and "aliases" in aside.fields:
+                add_aliases(aliases[aside.key], aside.source, aside.fields["aliases"])
+        for key, by_source in aliases.items():
+            fields[key]["aliases"] = sorted(set().union(*by_source.values()))
         return [
-            FileView(kept.key, kept.version, kept.state, personal.get(kept.key, {}))
+            FileView(kept.key, kept.version, kept.state, fields.get(kept.key, {}))
             for kept in found
         ]

@@ -20,6 +20,7 @@ from app.domain.periods import local_day
 from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
 from app.services.desk import PersonalFields
+from app.services.names import NameService, in_words, spelled
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -32,6 +33,7 @@ class RepairOrderView:
         overdue: Still in the shop after the promised time in force.
         listed_at: The instant it is listed under.
         personal: Personal fields as they stand, by name.
+        names: Names of the staff in it, as far as known, by number or surrogate.
     """
 
     version: int
@@ -40,6 +42,7 @@ class RepairOrderView:
     overdue: bool
     listed_at: datetime | None
     personal: Mapping[str, Any]
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,14 @@ class RepairOrderService:
         repository: SubjectRepository,
         personal: PersonalFields,
         *,
+        names: NameService,
         stores: StoreDirectory,
         policies: Policies,
         time_source: TimeSource,
     ) -> None:
         self._repository = repository
         self._personal = personal
+        self._names = names
         self._stores = stores
         self._policies = policies
         self._time_source = time_source
@@ -85,7 +90,8 @@ class RepairOrderService:
 
         Args:
             store_id: The store.
-            wanted: Arguments of `RepairOrderFilter` but for `overdue_at`.
+            wanted: Arguments of `RepairOrderFilter` but for `overdue_at`; staff by number or
+                surrogate.
             page: The part that is wanted.
             overdue: Only those still in the shop after their promised time.
 
@@ -94,15 +100,23 @@ class RepairOrderService:
         """
         zone = (await self._stores.get(store_id)).zone
         now = await self._time_source.now()
+        known = await self._names.known(store_id)
         found = await self._repository.list_repair_orders(
             store_id,
-            RepairOrderFilter(overdue_at=now if overdue else None, **wanted),
+            RepairOrderFilter(
+                overdue_at=now if overdue else None,
+                **spelled(wanted, known, "advisor", "technician"),
+            ),
             after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
             limit=page.limit + 1,
         )
+        found = [(in_words(kept, known), listed_at) for kept, listed_at in found]
         keys = [kept.key for kept, _ in found]
         calls = await self._repository.list_of_many(FollowUp, store_id, "ro_number", keys)
         personal = await self._personal.find(store_id, Kind.REPAIR_ORDER, keys)
+        names = await self._names.texts(
+            store_id, {member for kept, _ in found for member in _staff_of(kept.state)}
+        )
         return page_of(
             [
                 self._view(
@@ -112,6 +126,7 @@ class RepairOrderService:
                     zone=zone,
                     listed_at=listed_at,
                     personal=personal.get(kept.key, {}),
+                    names=names,
                 )
                 for kept, listed_at in found
             ],
@@ -130,6 +145,7 @@ class RepairOrderService:
         if kept is None:
             message = f"There is no repair order {ro_number} in store {store_id}."
             raise NotFoundError(message)
+        kept = in_words(kept, await self._names.known(store_id))
         calls = await self._repository.list_of(FollowUp, store_id, "ro_number", ro_number)
         personal = await self._personal.find(store_id, Kind.REPAIR_ORDER, [ro_number])
         return self._view(
@@ -138,6 +154,7 @@ class RepairOrderService:
             now=await self._time_source.now(),
             zone=zone,
             personal=personal.get(ro_number, {}),
+            names=await self._names.texts(store_id, _staff_of(kept.state)),
         )
 
     def _view(
@@ -148,6 +165,7 @@ class RepairOrderService:
         now: datetime,
         zone: ZoneInfo,
         personal: Mapping[str, Any],
+        names: Mapping[str, str],
         listed_at: datetime | None = None,
     ) -> RepairOrderView:
         order = kept.state
@@ -162,6 +180,7 @@ class RepairOrderService:
             and verdict.reference < now,
             listed_at=listed_at,
             personal=personal,
+            names=names,
         )
 
 
@@ -219,6 +238,10 @@ class TimelineService:
             page.limit,
             lambda entry: (entry.event.occurred_at, entry.event.seq),
         )
+
+
+def _staff_of(order: RepairOrder) -> set[str | None]:
+    return {order.advisor, order.technician}
 
 
 def _after(page: PageRequest) -> tuple[datetime, int] | None:

@@ -10,7 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from app.domain.errors import Fault
-from app.domain.events.names import Naming
+from app.domain.events.names import Naming, is_surrogate
 from app.domain.events.payload import CAREFUL, MAX_TEXT, QUICK, Payload, plain
 from app.domain.events.shape import (
     Found,
@@ -158,8 +158,17 @@ class Form:
         return None if content.is_suspect(limits) else content
 
     def made(self, payload: Payload) -> Content:
-        """Return the content of a payload that was made here, not read."""
-        return self._content(payload, self.shape.of_payload(payload))
+        """Return the content of a payload that was made here, not read.
+
+        Raises:
+            ValueError: It has a name in the place of a staff number, which the log must not have.
+        """
+        content = self._content(payload, self.shape.of_payload(payload))
+        if self.shape.has_staff:
+            names = self.shape.personal_in(orjson.loads(content.data), names=True)
+            if not _are_surrogates(names):
+                raise ValueError("a name stands where a staff number or a surrogate belongs")
+        return content
 
     def _content(
         self,
@@ -212,6 +221,13 @@ class Form:
             yield from check_unknown(
                 field, pointer, depth=limits.max_depth + 1, length=limits.max_text
             )
+
+
+def _are_surrogates(names: Any) -> bool:
+    """Whether every text in a JSON value is a surrogate."""
+    if isinstance(names, dict | list):
+        return all(map(_are_surrogates, names.values() if isinstance(names, dict) else names))
+    return names is None or is_surrogate(names)
 
 
 def _counted_as(pointer: str, other: str) -> Fault:

@@ -9,9 +9,9 @@ import hashlib
 import hmac
 import re
 from base64 import b32encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from unicodedata import category, normalize
 
 from pydantic_core import PydanticCustomError
@@ -148,3 +148,20 @@ class Naming:
         """Return the surrogates of registered aliases, each once and in order."""
         keys = (self.key_of(alias) for alias in aliases)
         return sorted({key for key in keys if key is not None})
+
+
+def texts_beside(data: Any, aside: Any) -> Iterator[tuple[str, str]]:
+    """Yield each surrogate in an event's data with the name that was sent in its place.
+
+    Args:
+        data: Of the log.
+        aside: What lies beside it, nested alike.
+    """
+    if isinstance(data, dict) and isinstance(aside, dict):
+        for key in data.keys() & aside.keys():
+            yield from texts_beside(data[key], aside[key])
+    elif isinstance(data, list) and isinstance(aside, list):
+        for inner, beside in zip(data, aside, strict=False):
+            yield from texts_beside(inner, beside)
+    elif isinstance(data, str) and isinstance(aside, str) and is_surrogate(data):
+        yield data, aside
