@@ -91,6 +91,9 @@ class Principal:
 SETUP: Final = Principal("setup", "setup token", ALL_SCOPES)
 """Whoever holds the setup token of the settings."""
 
+NOBODY: Final = Principal("nobody", "nobody", frozenset())
+"""Whoever may do nothing, and so sees nothing personal."""
+
 LOCAL: Final = Principal("local", "local", ALL_SCOPES)
 """Whoever is on this machine while no key was ever issued."""
 

@@ -12,7 +12,7 @@ from app.db.event_log import EventLog
 from app.db.facts import ExplainedFact, FactRepository, Part, Selection
 from app.db.judged_states import JudgedStates
 from app.db.snapshots import STORE_GRAIN, Coverage, Publication, SnapshotRepository
-from app.domain.access import Principal, personal_for
+from app.domain.access import NOBODY, Principal, personal_for
 from app.domain.errors import NotFoundError
 from app.domain.events.envelope import Kind
 from app.domain.events.names import is_surrogate
@@ -58,7 +58,7 @@ class KpiService:
         self._names = names
 
     async def get_values(
-        self, store_id: str, code: str, query: KpiQuery, principal: Principal
+        self, store_id: str, code: str, query: KpiQuery, principal: Principal = NOBODY
     ) -> KpiValues:
         """Get the values of a KPI as known now; a surrogate is asked for as whom it stands for.
 
@@ -112,7 +112,7 @@ class KpiService:
         store_id: str,
         code: str,
         query: KpiQuery,
-        principal: Principal,
+        principal: Principal = NOBODY,
         *,
         part: Part,
         page: PageRequest,
@@ -158,7 +158,7 @@ class KpiService:
         )
 
     async def get_published(
-        self, store_id: str, code: str, query: KpiQuery, principal: Principal
+        self, store_id: str, code: str, query: KpiQuery, principal: Principal = NOBODY
     ) -> PublishedValues:
         """Get what became of the values of a KPI: as published, each restatement, and now.
 

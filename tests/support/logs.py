@@ -14,6 +14,7 @@ from app.db.event_log import EventLog
 from app.domain.clocks import clocks_of
 from app.domain.events.envelope import Event, Kind
 from app.domain.fold import STATE_TYPES, State, fold
+from app.domain.mentions import mentions_of
 from app.domain.policies import DEFAULT_POLICIES
 from app.domain.subject import decode
 
@@ -73,6 +74,7 @@ async def check_store(pool: Pool, store_id: str = "S1") -> list[Event]:
         kept, wanted = states.get(subject), folded.get(subject)
         assert kept == wanted, f"{store_id} {subject}: kept {kept}, the log says {wanted}"
     await _check_clocks(pool, store_id, states)
+    await _check_mentions(pool, store_id, states)
     return log
 
 
@@ -95,6 +97,20 @@ async def _check_clocks(pool: Pool, store_id: str, states: dict[Key, tuple[int, 
         for row in rows
     }
     assert kept == implied
+
+
+async def _check_mentions(pool: Pool, store_id: str, states: dict[Key, tuple[int, State]]) -> None:
+    implied = {
+        (kind.value, key, surrogate, role, seen.first_at, seen.last_at)
+        for (kind, key), (_, state) in states.items()
+        for (surrogate, role), seen in mentions_of(state).items()
+    }
+    rows = await pool.fetch(
+        "SELECT kind, key, surrogate, role, first_seen_at, last_seen_at FROM staff_mention"
+        " WHERE store_id = $1",
+        store_id,
+    )
+    assert {tuple(row) for row in rows} == implied
 
 
 async def _count_waiting(pool: Pool, store_id: str) -> int:

@@ -364,12 +364,6 @@ class SetHere:
         """Refuse what was sent."""
         return core_schema.with_info_before_validator_function(_refuse_at_door, handler(source))
 
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Show that it can only be read."""
-        return {**handler(schema), "readOnly": True}
-
 
 def _refuse_at_door(value: object, info: ValidationInfo) -> object:
     if value is not None and isinstance(info.context, Naming):
@@ -536,10 +530,12 @@ class Payload(Part):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Show what is required at the door, which is more than the model asks for."""
+        """Show what may and must be sent: the model asks for less, and has more."""
         shown = handler(schema)
         body = handler.resolve_ref_schema(shown)
         for name, field in cls.model_fields.items():
+            if any(isinstance(mark, SetHere) for mark in field.metadata):
+                del body["properties"][name]
             if any(isinstance(mark, Personal) and mark.required for mark in field.metadata):
                 body.setdefault("required", []).append(name)
                 shown_field = body["properties"][name]
