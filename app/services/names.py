@@ -105,7 +105,7 @@ class NameService:
         texts = {
             number: name
             for number, fields in registered.items()
-            if isinstance(name := fields.get("name"), str)
+            if (name := _name_in(fields)) is not None
         }
         return texts | await self._sent(store_id, surrogates)
 
@@ -285,6 +285,14 @@ class NameService:
 def _alias_keys(event: NewEvent) -> list[str]:
     payload = event.payload
     return (payload.alias_keys or []) if isinstance(payload, StaffRegistered) else []
+
+
+def _name_in(fields: Mapping[str, Any]) -> str | None:
+    """Give the registered name, of who has none an alias."""
+    for name in (fields.get("name"), *(fields.get("aliases") or ())):
+        if isinstance(name, str):
+            return name
+    return None
 
 
 def in_words(kept: Kept[S], known: KnownNames) -> Kept[S]:
