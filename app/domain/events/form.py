@@ -131,6 +131,7 @@ class Form:
             return faults
         if names is not None and self.shape.set_here:
             payload = payload.completed(names)
+            warnings = (*warnings, *payload.warnings())
         content = self._content(payload, aside, exact=not unknown, warnings=warnings)
         return [*content.faults(limits)] or content
 
@@ -152,9 +153,11 @@ class Form:
         shape = self.shape
         named = names is not None and names.used
         aside = shape.personal_in(sent, names=named) if shape.has_personal or named else {}
+        warnings: tuple[Fault, ...] = ()
         if names is not None and shape.set_here:
             payload = payload.completed(names)
-        content = self._content(payload, aside)
+            warnings = (*payload.warnings(),)
+        content = self._content(payload, aside, warnings=warnings)
         return None if content.is_suspect(limits) else content
 
     def made(self, payload: Payload) -> Content:

@@ -5,7 +5,7 @@ canonical value or raises `PydanticCustomError`, whose type is the code of the f
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
@@ -27,6 +27,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from pydantic_core.core_schema import SerSchema
 from typing_extensions import override
 
+from app.domain.errors import Fault
 from app.domain.events.names import MAX_ALIAS, STAFF_NO_PATTERN, Naming
 
 MAX_TEXT: Final = 10_000
@@ -524,6 +525,10 @@ class Payload(Part):
     def completed(self, _names: Naming) -> Self:
         """Return it with what the service sets at the door (`SetHere`)."""
         return self
+
+    def warnings(self) -> Iterator[Fault]:
+        """Yield what deserves a look in a payload with fields that the service sets."""
+        yield from ()
 
     @override
     @classmethod

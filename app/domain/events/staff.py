@@ -1,11 +1,13 @@
 """Staff and their timecards. The subject is the staff number."""
 
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import Field
 from typing_extensions import override
 
-from app.domain.events.names import Naming
+from app.domain.errors import Fault
+from app.domain.events.names import Naming, staff_no_in
 from app.domain.events.payload import (
     Day,
     Name,
@@ -43,6 +45,16 @@ class StaffRegistered(Payload):
                 "alias_keys": None if self.aliases is None else names.keys_of(self.aliases),
             }
         )
+
+    @override
+    def warnings(self) -> Iterator[Fault]:
+        """Yield the names that resolve nothing, because texts like them are staff numbers."""
+        texts = [("/data/name", self.name)]
+        texts += [(f"/data/aliases/{n}", alias) for n, alias in enumerate(self.aliases or ())]
+        for pointer, text in texts:
+            if text is not None and staff_no_in(text) is not None:
+                detail = "A text of this form is a staff number wherever it is sent, never a name."
+                yield Fault(pointer, "counts-as-staff-number", detail)
 
 
 class StaffTimecardRecorded(Payload):
