@@ -43,7 +43,7 @@ def order(*told: tuple[str, dict[str, Any]]) -> State:
     )
 
 
-FULL = (
+FULL: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("opened", {"work_type": "other", "advisor": ANN}),
     ("dispatched", {"technician": BOB}),
     ("work_started", {"technician": CAT}),
@@ -119,8 +119,8 @@ def test_a_call_and_a_complaint_name_all_who_had_to_do_with_it() -> None:
         (BOB, "complaint_handler"): Seen(later, later),
     }
     known = KnownNames([Staff(staff_no="B1", name_keys={"/hr": BOB})])
+    assert isinstance(complaint, Complaint)
     resolved = with_members(complaint, known)
-    assert isinstance(resolved, Complaint)
     assert (resolved.responsible, resolved.contacts[0].by) == (ANN, "B1")
 
 

@@ -127,14 +127,13 @@ def test_a_full_width_number_is_that_number() -> None:
     )
 
 
-def test_nobody_can_send_a_surrogate() -> None:
+@pytest.mark.parametrize("more", [{}, {"x": 1}])
+def test_nobody_can_send_a_surrogate(more: dict[str, Any]) -> None:
     """What looks like one is a name like any other, on both ways through the door."""
     known = surrogate_of(SECRET, "S1", "王伟")
-    unknown: dict[str, Any]
-    for unknown in ({}, {"x": 1}):
-        log, aside = data_of(accepted("repair_order.dispatched", technician=known, **unknown))
-        assert log["technician"] == surrogate_of(SECRET, "S1", known) != known
-        assert aside == {"technician": known, **unknown}
+    log, aside = data_of(accepted("repair_order.dispatched", technician=known, **more))
+    assert log["technician"] == surrogate_of(SECRET, "S1", known) != known
+    assert aside == {"technician": known, **more}
 
 
 @pytest.mark.parametrize("field", ["name_key", "alias_keys"])
@@ -158,16 +157,15 @@ def test_a_registration_has_what_resolves_its_names() -> None:
     assert data_of(accepted("staff.registered", "A7", aliases=[]))[0] == {"alias_keys": []}
 
 
-def test_a_registered_name_of_the_form_of_a_number_is_warned_of() -> None:
+@pytest.mark.parametrize("more", [{}, {"x": 1}])
+def test_a_registered_name_of_the_form_of_a_number_is_warned_of(more: dict[str, Any]) -> None:
     """Where exports hold it, it is taken for a number."""
-    unknown: dict[str, Any]
-    for unknown in ({}, {"x": 1}):
-        sent = accepted("staff.registered", "A7", name="Kevin", aliases=["王伟", "kev"], **unknown)
-        assert [(fault.pointer, fault.code) for fault in sent.warnings] == [
-            ("/data/name", "counts-as-staff-number"),
-            ("/data/aliases/1", "counts-as-staff-number"),
-        ]
-        assert "Kevin" not in sent.data.decode()
+    sent = accepted("staff.registered", "A7", name="Kevin", aliases=["王伟", "kev"], **more)
+    assert [(fault.pointer, fault.code) for fault in sent.warnings] == [
+        ("/data/name", "counts-as-staff-number"),
+        ("/data/aliases/1", "counts-as-staff-number"),
+    ]
+    assert "Kevin" not in sent.data.decode()
 
 
 def test_a_name_that_cant_be_stored_is_no_key() -> None:
