@@ -38,7 +38,7 @@ from app.domain.errors import (
     UnavailableError,
     VersionMismatchError,
 )
-from app.domain.events.payload import CAREFUL, QUICK
+from app.domain.events.marks import CAREFUL, QUICK
 from app.telemetry import current_request_id
 
 MEDIA_TYPE: Final = "application/problem+json"

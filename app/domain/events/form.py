@@ -10,8 +10,9 @@ import orjson
 from pydantic import ValidationError
 
 from app.domain.errors import Fault
+from app.domain.events.marks import CAREFUL, QUICK
 from app.domain.events.names import Naming, is_surrogate
-from app.domain.events.payload import CAREFUL, MAX_TEXT, QUICK, Payload, plain
+from app.domain.events.payload import MAX_TEXT, Payload, plain
 from app.domain.events.shape import (
     Found,
     Shape,

@@ -10,14 +10,13 @@ from math import isfinite
 from typing import Any, Final, get_args
 
 from app.domain.errors import Fault
+from app.domain.events.marks import SetHere, StaffName
 from app.domain.events.names import staff_no_in
 from app.domain.events.payload import (
     OpenChoice,
     Part,
     Payload,
     Personal,
-    SetHere,
-    StaffName,
 )
 
 _INTEGERS: Final = range(-(2**63), 2**64)

@@ -7,6 +7,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from app.domain.errors import Fault
+from app.domain.events.marks import SetHere
 from app.domain.events.names import Naming, staff_no_in
 from app.domain.events.payload import (
     Day,
@@ -15,7 +16,6 @@ from app.domain.events.payload import (
     Payload,
     PersonalOf,
     Quantity,
-    SetHere,
     Text,
 )
 

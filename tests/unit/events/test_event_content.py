@@ -22,9 +22,10 @@ from app.domain.events import payload as fields
 from app.domain.events.catalog import CATALOG, EventType
 from app.domain.events.envelope import NewEvent
 from app.domain.events.follow_up import FollowUpOverdue, FollowUpScheduled
+from app.domain.events.marks import SetHere, StaffName
 from app.domain.events.names import Naming, normalized
 from app.domain.events.parse import Limits, content_hash, parse_event
-from app.domain.events.payload import Part, Personal, SetHere
+from app.domain.events.payload import Part, Personal
 from app.domain.events.shape import join
 
 NOW: Final = datetime(2026, 1, 31, tzinfo=UTC)
@@ -85,7 +86,7 @@ def by_marks(metadata: list[Any]) -> SearchStrategy[Any] | None:
     for mark in metadata:
         if isinstance(mark, fields._Reads):
             return BY_READER[mark.read]
-        if isinstance(mark, fields.StaffName):
+        if isinstance(mark, StaffName):
             return STAFF
         for constraint in getattr(mark, "metadata", [mark]):
             if pattern := getattr(constraint, "pattern", None):
