@@ -10,6 +10,7 @@ from app.db.engine import Database, open_database
 from app.db.installation import InstallationRepository
 from app.db.links import LinkRepository
 from app.db.migrations import expected_revision
+from app.db.names import NameRepository
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
 from app.db.sandbox import SandboxRepository
@@ -35,6 +36,7 @@ from app.services.kpis import KpiService
 from app.services.link_suggestions import LinkSuggestions
 from app.services.links import LinkService
 from app.services.metrics import MetricsService
+from app.services.names import NameService
 from app.services.nightly import NightlyService
 from app.services.quarantine import QuarantineService
 from app.services.repair_orders import RepairOrderService, TimelineService
@@ -114,7 +116,7 @@ class Factory:
     @cached_property
     def kpis(self) -> KpiService:
         """Values of KPIs, and what they consist of."""
-        return KpiService(self.database.read, policies=self.policies)
+        return KpiService(self.database.read, policies=self.policies, names=self.names)
 
     @cached_property
     def metrics(self) -> MetricsService:
@@ -195,6 +197,7 @@ class Factory:
             self._subject_repository,
             self._personal_fields,
             self._evidence,
+            names=self.names,
             stores=self.store_directory,
             policies=self.policies,
             time_source=self.time_source,
@@ -212,6 +215,7 @@ class Factory:
         """Follow-ups, and what staff do with them."""
         return FollowUpService(
             self._subject_repository,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
@@ -224,11 +228,24 @@ class Factory:
         return ComplaintService(
             self._subject_repository,
             self._personal_fields,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
             policies=self.policies,
             time_source=self.time_source,
+        )
+
+    @cached_property
+    def names(self) -> NameService:
+        """Whom the names in the place of staff numbers stand for."""
+        return NameService(
+            NameRepository(self.database.read),
+            self._personal_fields,
+            self._timeline_repository,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
         )
 
     @cached_property

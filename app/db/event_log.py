@@ -65,6 +65,21 @@ _READ_ORDERS_NAMED = """
      WHERE store_id = $1 AND kind = 'follow_up' AND key = ANY($2) AND data ? 'ro_number'
      GROUP BY store_id, 1
 """
+_READ_STAFF_KEYS = """
+    SELECT data ->> 'name_key' AS surrogate FROM event
+     WHERE store_id = $1 AND kind = 'staff' AND key = ANY($2) AND data ? 'name_key'
+    UNION
+    SELECT jsonb_array_elements_text(data -> 'alias_keys') FROM event
+     WHERE store_id = $1 AND kind = 'staff' AND key = ANY($2) AND data ? 'alias_keys'
+"""
+_READ_STAFF_NAMED = """
+    SELECT key, surrogate
+      FROM event
+     CROSS JOIN unnest($2::text[]) AS s (surrogate)
+     WHERE store_id = $1 AND kind = 'staff'
+       AND (data ->> 'name_key' = surrogate OR data -> 'alias_keys' ? surrogate)
+     GROUP BY store_id, key, surrogate
+"""
 _READ_HEADINGS = """
     SELECT seq, type, occurred_at, recorded_at FROM event
      WHERE store_id = $1 AND seq > $2 AND seq <= $3 AND type = ANY($4) ORDER BY seq
@@ -397,6 +412,18 @@ class EventLog:
         """Read every repair order that an event of one of these follow-ups ever named."""
         rows = await self._connection.fetch(_READ_ORDERS_NAMED, store_id, list(follow_ups))
         return [row["ro_number"] for row in rows]
+
+    async def read_staff_keys(self, store_id: str, staff: Collection[str]) -> list[str]:
+        """Read every surrogate that a registration of these members ever gave them."""
+        rows = await self._connection.fetch(_READ_STAFF_KEYS, store_id, list(staff))
+        return [row["surrogate"] for row in rows]
+
+    async def read_staff_named(
+        self, store_id: str, surrogates: Collection[str]
+    ) -> list[tuple[str, str]]:
+        """Read (staff number, surrogate) of all whom a registration ever gave these."""
+        rows = await self._connection.fetch(_READ_STAFF_NAMED, store_id, list(surrogates))
+        return [(row["key"], row["surrogate"]) for row in rows]
 
     async def read_headings(
         self, store_id: str, *, after: int, upto: int, types: Collection[str]

@@ -13,6 +13,7 @@ from app.domain.events.envelope import Kind
 from app.domain.follow_up import FollowUp
 from app.domain.kpis.promises import reference_in_force
 from app.domain.links import spelled_alike
+from app.domain.mentions import Mentions
 from app.domain.periods import local_day
 from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
@@ -113,6 +114,23 @@ def gone_row(subject: SubjectKey) -> Row:
     """Name a subject whose every event is retracted."""
     store_id, kind, key = subject
     return {"store_id": store_id, "kind": kind, "key": key}
+
+
+def mention_rows(subject: SubjectKey, mentions: Mentions) -> list[Row]:
+    """Write whom a subject names by surrogate."""
+    store_id, kind, key = subject
+    return [
+        {
+            "store_id": store_id,
+            "kind": kind,
+            "key": key,
+            "surrogate": surrogate,
+            "role": role,
+            "first_seen_at": seen.first_at,
+            "last_seen_at": seen.last_at,
+        }
+        for (surrogate, role), seen in mentions.items()
+    ]
 
 
 def clock_row(subject: SubjectKey, clock: Clock, detected_at: datetime | None) -> Row:

@@ -1,6 +1,6 @@
 """States as lists and single rows: the read models of the desk."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -39,6 +39,7 @@ class RepairOrderFilter:
     """Which repair orders a list shows; None is any.
 
     Attributes:
+        advisor: One of these; likewise the technician.
         due_before: Promised before that instant and still in the shop.
         overdue_at: Promised before that instant and still in the shop: late by then.
     """
@@ -46,8 +47,8 @@ class RepairOrderFilter:
     status: str | None = None
     stage: str | None = None
     work_type: str | None = None
-    advisor: str | None = None
-    technician: str | None = None
+    advisor: Collection[str] | None = None
+    technician: Collection[str] | None = None
     customer_no: str | None = None
     vin: str | None = None
     due_before: datetime | None = None
@@ -62,12 +63,13 @@ class FollowUpFilter:
 
     Attributes:
         status: As of `now`: planned, open, overdue, completed, cancelled or missed_on_arrival.
+        assignee: One of these.
     """
 
     now: datetime
     status: str | None = None
     kind: str | None = None
-    assignee: str | None = None
+    assignee: Collection[str] | None = None
     ro_number: str | None = None
     customer_no: str | None = None
     due_before: datetime | None = None
@@ -75,13 +77,17 @@ class FollowUpFilter:
 
 @dataclass(frozen=True, slots=True)
 class ComplaintFilter:
-    """Which complaints a list shows; None is any."""
+    """Which complaints a list shows; None is any.
+
+    Attributes:
+        responsible: One of these.
+    """
 
     now: datetime
     status: str | None = None
     nature: str | None = None
     severity: str | None = None
-    responsible: str | None = None
+    responsible: Collection[str] | None = None
     ro_number: str | None = None
     customer_no: str | None = None
     due_before: datetime | None = None
@@ -131,8 +137,8 @@ _ORDERS = f"""
        AND ($4::text IS NULL OR t.status = $4)
        AND ($5::text IS NULL OR t.stage = $5)
        AND ($6::text IS NULL OR t.work_type = $6)
-       AND ($7::text IS NULL OR t.advisor = $7)
-       AND ($8::text IS NULL OR t.technician = $8)
+       AND ($7::text[] IS NULL OR t.advisor = ANY($7))
+       AND ($8::text[] IS NULL OR t.technician = ANY($8))
        AND ($9::text[] IS NULL OR t.customer_no = ANY($9))
        AND ($10::text IS NULL OR t.vin = $10)
        AND ($11::timestamptz IS NULL
@@ -152,7 +158,7 @@ _FOLLOW_UPS = f"""
                 WHEN date_trunc('second', t.due_at) + interval '1 second' <= $5 THEN 'overdue'
                 ELSE 'open' END = $4)
        AND ($6::text IS NULL OR t.kind = $6)
-       AND ($7::text IS NULL OR t.assignee = $7)
+       AND ($7::text[] IS NULL OR t.assignee = ANY($7))
        AND ($8::text IS NULL OR t.ro_number = $8)
        AND ($9::timestamptz IS NULL OR t.due_at < $9)
        AND $11::text[] IS NULL
@@ -165,7 +171,7 @@ _COMPLAINTS = f"""
        AND ($4::text IS NULL OR t.status = $4)
        AND ($5::text IS NULL OR t.nature = $5)
        AND ($6::text IS NULL OR t.severity = $6)
-       AND ($7::text IS NULL OR t.responsible = $7)
+       AND ($7::text[] IS NULL OR t.responsible = ANY($7))
        AND ($8::text IS NULL OR t.ro_number = $8)
        AND ($9::timestamptz IS NULL OR (t.contact_due_at < $9 AND t.contacted_at IS NULL))
        AND ($12::boolean IS NULL

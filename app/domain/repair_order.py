@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from app.domain.events.envelope import Event
+from app.domain.events.names import is_surrogate
 from app.domain.events.repair_order import (
     Amounts,
     RepairOrderAddOnDecided,
@@ -54,6 +55,7 @@ Stage = Literal[
 ]
 Status = Literal["open", "ready_to_bill", "settled", "closed", "cancelled"]
 AmountKind = Literal["labor", "parts", "sublet", "other"]
+OtherRole = Literal["inspector", "delay_warner"]
 
 LAST_INSPECTION_LEVEL: Final = 3
 
@@ -188,6 +190,7 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
         add_ons: By add-on id, in the order in which they are first heard of.
         sightings: Every snapshot of the order that stands, and every time at which one was so
             again.
+        also_named: Surrogates of those whom no other field keeps, by what they did.
     """
 
     ro_number: str
@@ -232,6 +235,7 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
     comeback_assessments: list[ComebackAssessment] = msgspec.field(default_factory=list)
     add_ons: dict[str, AddOn] = msgspec.field(default_factory=dict)
     sightings: list[Sighting] = msgspec.field(default_factory=list)
+    also_named: dict[OtherRole, list[str]] = msgspec.field(default_factory=dict)
 
     @property
     def cancelled(self) -> bool:
@@ -465,6 +469,13 @@ def _inspected(order: RepairOrder, data: RepairOrderInspected, event: Event) -> 
         _move(order, "in_work")
     else:
         _move(order, "cleaning" if data.level == LAST_INSPECTION_LEVEL else "inspection")
+    _name(order, "inspector", data.inspector)
+
+
+def _name(order: RepairOrder, role: OtherRole, value: str | None) -> None:
+    """Keep a surrogate, so that whom it stands for can be asked; numbers need no such care."""
+    if value is not None and is_surrogate(value):
+        order.also_named[role] = sorted({*order.also_named.get(role, []), value})
 
 
 def _cleaned(order: RepairOrder, _data: RepairOrderCleaned, _event: Event) -> None:
@@ -500,8 +511,9 @@ def _promise_changed(order: RepairOrder, data: RepairOrderPromiseChanged, event:
     )
 
 
-def _delay_warned(order: RepairOrder, _data: RepairOrderDelayWarned, event: Event) -> None:
+def _delay_warned(order: RepairOrder, data: RepairOrderDelayWarned, event: Event) -> None:
     order.delay_warned_at = event.occurred_at
+    _name(order, "delay_warner", data.by)
 
 
 def _delay_noted(order: RepairOrder, data: RepairOrderCustomerDelayNoted, event: Event) -> None:

@@ -21,11 +21,13 @@ from app.domain.events.complaint import (
 )
 from app.domain.events.envelope import Kind, NewEvent
 from app.domain.events.shape import storable
+from app.domain.mentions import with_members
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.policies import Policies
 from app.services.appender import Appender
 from app.services.desk import Caller, PersonalFields
 from app.services.door import Door
+from app.services.names import NameService, in_words, spelled
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 from app.services.units import Answer, Command, CommandContext
@@ -39,6 +41,7 @@ class ComplaintView:
         customer_no: Whose it is after all mergers; its order's customer where it names none.
         listed_at: The instant it is listed under.
         personal: Its text and solution; empty in the answer of a command.
+        names: Names of the staff in it, by number or surrogate; likewise.
     """
 
     version: int
@@ -48,6 +51,7 @@ class ComplaintView:
     overdue: bool
     listed_at: datetime | None
     personal: Mapping[str, Any]
+    names: Mapping[str, str]
 
 
 Render = Callable[[ComplaintView], bytes]
@@ -61,6 +65,7 @@ class ComplaintService:
         repository: SubjectRepository,
         personal: PersonalFields,
         *,
+        names: NameService,
         appender: Appender,
         door: Door,
         stores: StoreDirectory,
@@ -69,6 +74,7 @@ class ComplaintService:
     ) -> None:
         self._repository = repository
         self._personal = personal
+        self._names = names
         self._appender = appender
         self._door = door
         self._stores = stores
@@ -82,7 +88,8 @@ class ComplaintService:
 
         Args:
             store_id: The store.
-            wanted: Arguments of `ComplaintFilter` but for `now`.
+            wanted: Arguments of `ComplaintFilter` but for `now`; who is responsible by number or
+                surrogate.
             page: The part that is wanted.
 
         Raises:
@@ -90,15 +97,18 @@ class ComplaintService:
         """
         zone = (await self._stores.get(store_id)).zone
         now = await self._time_source.now()
+        known = await self._names.known(store_id)
         found = await self._repository.list_complaints(
             store_id,
-            ComplaintFilter(now=now, **wanted),
+            ComplaintFilter(now=now, **spelled(wanted, known, "responsible")),
             after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
             limit=page.limit + 1,
         )
+        found = [(in_words(kept, known), listed_at) for kept, listed_at in found]
         personal = await self._personal.find(
             store_id, Kind.COMPLAINT, [kept.key for kept, _ in found]
         )
+        names = await self._names.texts(store_id, {kept.state.responsible for kept, _ in found})
         return page_of(
             [
                 self._view(
@@ -109,6 +119,7 @@ class ComplaintService:
                     zone=zone,
                     listed_at=listed_at,
                     personal=personal.get(kept.key, {}),
+                    names=names,
                 )
                 for kept, listed_at in found
             ],
@@ -126,6 +137,7 @@ class ComplaintService:
         kept = await self._repository.find(Complaint, store_id, key.lower())
         if kept is None:
             raise _not_found(key)
+        kept = in_words(kept, await self._names.known(store_id))
         personal = await self._personal.find(store_id, Kind.COMPLAINT, [kept.key])
         return self._view(
             kept.version,
@@ -134,6 +146,7 @@ class ComplaintService:
             now=await self._time_source.now(),
             zone=zone,
             personal=personal.get(kept.key, {}),
+            names=await self._names.texts(store_id, {kept.state.responsible}),
         )
 
     async def open(
@@ -217,6 +230,7 @@ class ComplaintService:
         occurred_at = body.pop("occurred_at", None)
         key = key.lower()
         customer_no = await self._customer_of(store_id, None if opens else key, body)
+        known = await self._names.known(store_id)
 
         def decide(context: CommandContext) -> list[NewEvent]:
             state = context.find(Kind.COMPLAINT, key)
@@ -237,11 +251,12 @@ class ComplaintService:
         def answer(context: CommandContext) -> Answer:
             view = self._view(
                 context.version(Kind.COMPLAINT, key),
-                _present(context.find(Kind.COMPLAINT, key), key),
+                with_members(_present(context.find(Kind.COMPLAINT, key), key), known),
                 customer_no=customer_no,
                 now=context.now,
                 zone=context.store.zone,
                 personal={},
+                names={},
             )
             return Answer(201 if opens else 200, render(view))
 
@@ -276,6 +291,7 @@ class ComplaintService:
         now: datetime,
         zone: ZoneInfo,
         personal: Mapping[str, Any],
+        names: Mapping[str, str],
         listed_at: datetime | None = None,
     ) -> ComplaintView:
         due_at = contact_due_at(state, self._policies, zone)
@@ -287,6 +303,7 @@ class ComplaintService:
             overdue=due_at is not None and state.contacted_at is None and now > due_at,
             listed_at=listed_at,
             personal=personal,
+            names=names,
         )
 
 

@@ -1,5 +1,6 @@
 """Customers, their vehicles, and the staff who serve them: files as the events tell them."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
@@ -11,7 +12,7 @@ from app.domain.errors import NotFoundError
 from app.domain.events.envelope import Kind
 from app.domain.links import joined
 from app.domain.pages import Page, PageRequest, page_of
-from app.domain.staff import Staff
+from app.domain.staff import Staff, add_aliases
 from app.domain.vehicle import Vehicle
 from app.services.desk import PersonalFields
 from app.services.stores import StoreDirectory
@@ -143,14 +144,22 @@ class FileService:
         return await self._views(Kind.VEHICLE, store_id, found)
 
     async def _views(self, kind: Kind, store_id: str, found: list[Kept[S]]) -> list[FileView[S]]:
-        personal = await self._personal.find(store_id, kind, [kept.key for kept in found])
+        fields: dict[str, dict[str, Any]] = defaultdict(dict)
+        aliases: dict[str, dict[str, list[str]]] = defaultdict(dict)
+        keys = [kept.key for kept in found]
+        for aside in await self._personal.list_standing(store_id, kind, keys):
+            fields[aside.key] |= aside.fields
+            if kind is Kind.STAFF and "aliases" in aside.fields:
+                add_aliases(aliases[aside.key], aside.source, aside.fields["aliases"])
+        for key, by_source in aliases.items():
+            fields[key]["aliases"] = sorted(set().union(*by_source.values()))
         return [
             FileView(
                 key=kept.key,
                 version=kept.version,
                 state=kept.state,
                 customer_no=kept.customer_no,
-                personal=personal.get(kept.key, {}),
+                personal=fields.get(kept.key, {}),
             )
             for kept in found
         ]

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.db.event_log import EventLog, Head
-from app.db.state_rows import SubjectKey, clock_row, gone_row, state_row
+from app.db.state_rows import SubjectKey, clock_row, gone_row, mention_rows, state_row
 from app.domain.clocks import clocks_of
 from app.domain.complaint import Complaint
 from app.domain.events.compose import make_own_event
@@ -34,6 +34,7 @@ from app.domain.follow_up import FollowUp
 from app.domain.inference import tells_snapshots
 from app.domain.inferred import inferred_events
 from app.domain.links import on_file
+from app.domain.mentions import Mentions, mentions_of
 from app.domain.policies import Policies
 from app.domain.reactions import (
     Cause,
@@ -81,6 +82,7 @@ class GroupStates:
         self._follow_ups: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._changed: set[SubjectKey] = set()
         self._gone: set[SubjectKey] = set()
+        self._named: dict[SubjectKey, Mentions] = {}
         self._detected: dict[SubjectKey, datetime] = {}
         self._event_rows: list[dict[str, Any]] = []
         self._asides: list[tuple[Event, bytes]] = []
@@ -120,6 +122,8 @@ class GroupStates:
             if subject not in self.states and subject not in self._gone:
                 self.states[subject] = entry
                 self._index(subject, entry[1])
+                if named := mentions_of(entry[1]):
+                    self._named[subject] = named
 
     def _index(self, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp) and state.ro_number is not None:
@@ -365,6 +369,7 @@ class GroupStates:
             )
         for subject in sorted(self._changed):
             entry = self.states.get(subject)
+            self._add_mentions(document, subject, None if entry is None else entry[1])
             if entry is None:
                 document["gone"].append(gone_row(subject))
                 document["clockless"].append(gone_row(subject))
@@ -397,6 +402,15 @@ class GroupStates:
             for store_id, head in self.heads.items()
             if store_id in written
         ]
+
+    def _add_mentions(self, document: Document, subject: SubjectKey, state: State | None) -> None:
+        """Write whom a subject names by surrogate, where that is news."""
+        before, named = self._named.get(subject, {}), mentions_of(state)
+        if named != before:
+            if before:
+                document["unnamed"].append(gone_row(subject))
+            if named:
+                document["staff_mention"] += mention_rows(subject, named)
 
     def _add_clocks(self, document: Document, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp | Complaint):

@@ -18,6 +18,7 @@ from app.domain.events.envelope import Event, Kind
 from app.domain.fold import STATE_TYPES, State, fold
 from app.domain.follow_up import FollowUp
 from app.domain.links import customer_of, surviving_no
+from app.domain.mentions import mentions_of
 from app.domain.policies import DEFAULT_POLICIES
 from app.domain.repair_order import RepairOrder
 from app.domain.subject import decode
@@ -80,6 +81,7 @@ async def check_store(pool: Pool, store_id: str = "S1") -> list[Event]:
         assert kept == wanted, f"{store_id} {subject}: kept {kept}, the log says {wanted}"
     await _check_clocks(pool, store_id, states)
     await _check_links(pool, store_id, {key: state for key, (_, state) in states.items()})
+    await _check_mentions(pool, store_id, states)
     return log
 
 
@@ -126,6 +128,20 @@ async def _check_links(pool: Pool, store_id: str, states: dict[Key, State]) -> N
     for row in await pool.fetch("SELECT * FROM customer WHERE store_id = $1", store_id):
         counts = surviving_no(row["customer_no"], files)
         assert row["surviving_no"] == (None if counts == row["customer_no"] else counts)
+
+
+async def _check_mentions(pool: Pool, store_id: str, states: dict[Key, tuple[int, State]]) -> None:
+    implied = {
+        (kind.value, key, surrogate, role, seen.first_at, seen.last_at)
+        for (kind, key), (_, state) in states.items()
+        for (surrogate, role), seen in mentions_of(state).items()
+    }
+    rows = await pool.fetch(
+        "SELECT kind, key, surrogate, role, first_seen_at, last_seen_at FROM staff_mention"
+        " WHERE store_id = $1",
+        store_id,
+    )
+    assert {tuple(row) for row in rows} == implied
 
 
 async def _count_waiting(pool: Pool, store_id: str) -> int:

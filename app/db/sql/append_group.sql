@@ -151,6 +151,20 @@ BEGIN
         ON CONFLICT (store_id, key) DO UPDATE SET
             version = excluded.version, state = excluded.state, work_date = excluded.work_date;
     END IF;
+    IF doc ? 'unnamed' THEN
+        -- whom these subjects named is written anew below, as far as they still name somebody
+        DELETE FROM staff_mention t
+         USING jsonb_to_recordset(doc -> 'unnamed') AS r (store_id text, kind text, key text)
+         WHERE t.store_id = r.store_id AND t.kind = r.kind AND t.key = r.key;
+    END IF;
+    IF doc ? 'staff_mention' THEN
+        INSERT INTO staff_mention (store_id, kind, key, surrogate, role, first_seen_at,
+                                   last_seen_at)
+        SELECT store_id, r.kind, r.key, surrogate, role, first_seen_at, last_seen_at
+          FROM jsonb_populate_recordset(NULL::staff_mention, doc -> 'staff_mention') r
+        ON CONFLICT (store_id, kind, key, surrogate, role) DO UPDATE SET
+            first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at;
+    END IF;
     IF doc ? 'clock' THEN
         INSERT INTO clock AS t (store_id, kind, key, name, opens_at, target_at, due_at, next_at,
                                 state, policy_version, detected_at, lag_seconds, failures, error)

@@ -182,3 +182,18 @@ class Timecard(Table, table=True):
     version: int = Field(sa_type=BigInteger)
     state: dict[str, Any] = Field(sa_type=JSONB)
     work_date: date | None = Field(default=None, sa_type=Date)
+
+
+class StaffMention(Table, table=True):
+    """Somebody whom a state names by surrogate; written with the state."""
+
+    __tablename__ = "staff_mention"
+    __table_args__ = (Index(None, "store_id", "surrogate", "last_seen_at"),)
+
+    store_id: str = Field(primary_key=True, sa_type=Text)
+    kind: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=Text)
+    surrogate: str = Field(primary_key=True, sa_type=Text)
+    role: str = Field(primary_key=True, sa_type=Text)
+    first_seen_at: datetime = Field(sa_type=INSTANT)
+    last_seen_at: datetime = Field(sa_type=INSTANT)

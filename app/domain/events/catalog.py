@@ -17,6 +17,7 @@ from app.domain.events import (
 )
 from app.domain.events.envelope import Kind
 from app.domain.events.form import Form
+from app.domain.events.names import Naming
 from app.domain.events.payload import MAX_KEY, Payload
 from app.domain.events.shape import storable
 from app.domain.events.upcasters import UPCASTERS, Upcasters, upcast
@@ -129,10 +130,16 @@ class EventType:
         """One form per version."""
         return tuple(Form(model) for model in self.models)
 
-    def lift(self, data: dict[str, Any], version: int) -> Payload:
-        """Return data of an older version as a payload of the current one."""
+    def lift(self, data: dict[str, Any], version: int, names: Naming | None = None) -> Payload:
+        """Return data of an older version as a payload of the current one.
+
+        Args:
+            data: Of that version; from the door with the names as sent.
+            version: See `data`.
+            names: At the door: what reads the names.
+        """
         data = upcast(self.name, data, version=version, to=self.version, upcasters=self.upcasters)
-        return self.forms[-1].read(data)
+        return self.forms[-1].read(data, context=names)
 
     @cached_property
     def subject(self) -> SubjectForm:

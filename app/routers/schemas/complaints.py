@@ -14,7 +14,14 @@ from app.domain.events.complaint import (
     ComplaintReopened,
     ComplaintResolved,
 )
-from app.routers.schemas.desk import OccurredAt, Version, shown
+from app.routers.schemas.desk import (
+    Member,
+    MemberName,
+    OccurredAt,
+    Version,
+    name_of,
+    shown,
+)
 from app.services.complaints import ComplaintView
 
 
@@ -56,7 +63,8 @@ class ComplaintOut(BaseModel):
     channel: Annotated[str | None, Field(description="How it came in 投诉渠道")]
     nature: Annotated[str | None, Field(description="What it is about 投诉性质")]
     severity: Annotated[str | None, Field(description="How serious it is 严重程度")]
-    responsible: Annotated[str | None, Field(description="Who is to answer 责任人")]
+    responsible: Annotated[str | None, Member("Who is to answer 责任人")]
+    responsible_name: Annotated[str | None, MemberName]
     opened_at: datetime | None
     contact_due_at: Annotated[
         datetime | None, Field(description="Contact the customer by then 应联系时间")
@@ -85,6 +93,7 @@ class ComplaintOut(BaseModel):
             nature=state.nature,
             severity=state.severity,
             responsible=state.responsible,
+            responsible_name=name_of(state.responsible, view.names, principal),
             opened_at=state.opened_at,
             contact_due_at=view.contact_due_at,
             contacted_at=state.contacted_at,

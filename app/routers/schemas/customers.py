@@ -138,15 +138,18 @@ class StaffOut(BaseModel):
     roles: Annotated[list[str], Field(description="岗位")]
     team: Annotated[str | None, Field(description="班组")]
     name: Annotated[str | None, Personal] = None
+    aliases: Annotated[list[str] | None, Personal] = None
     version: Version
 
     @classmethod
     def of(cls, view: FileView[Staff], principal: Principal) -> Self:
         """Show a member of staff to a caller."""
+        personal = shown(view.personal, principal)
         return cls(
             staff_no=view.state.staff_no,
             roles=view.state.roles,
             team=view.state.team,
-            name=shown(view.personal, principal).get("name"),
+            name=personal.get("name"),
+            aliases=personal.get("aliases"),
             version=str(view.version),
         )

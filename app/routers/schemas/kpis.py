@@ -88,7 +88,18 @@ class PeriodValueOut(PartsOut):
     period_end: Annotated[date, Field(description="Day after the last 周期结束（不含）")]
     member: Annotated[
         str | None,
-        Field(description="Null: the store, or what has no member 成员", examples=["A07"]),
+        Field(
+            description="Null: the store, or what has no member; `~...`: a name that nobody "
+            "knows yet 成员",
+            examples=["A07"],
+        ),
+    ]
+    member_name: Annotated[
+        str | None,
+        Field(
+            description="Of a member of staff; masked without personal:read; null where none is "
+            "known 姓名"
+        ),
     ]
     not_counted: Annotated[
         dict[str, int],
@@ -211,6 +222,13 @@ class ExplanationOut(Out):
     as_of_seq: Seq
     totals: Annotated[list[ReasonTotalOut], Field(description="Of all parts, by reason 汇总")]
     items: list[ExplainedItemOut]
+    names: Annotated[
+        dict[str, str],
+        Field(
+            description="Of the staff in it, by number or `~...`, as far as known; masked without "
+            "personal:read 姓名"
+        ),
+    ]
     next_cursor: str | None
 
 
@@ -258,6 +276,13 @@ class PublishedValueOut(Out):
     period_start: date
     period_end: date
     member: str | None
+    member_name: Annotated[
+        str | None,
+        Field(
+            description="Of a member of staff; masked without personal:read; null where none is "
+            "known 姓名"
+        ),
+    ]
     published: Annotated[
         PublishedVersionOut | None,
         Field(description="As published first; null: there was nothing, or not yet 首次发布值"),

@@ -8,7 +8,16 @@ from pydantic import BaseModel, Field
 from app.domain.access import Principal, personal_for
 from app.domain.kpis.verdict import OnTimeVerdict
 from app.domain.repair_order import Stage, Status
-from app.routers.schemas.desk import DecimalText, Seq, Version, WordsOut, shown
+from app.routers.schemas.desk import (
+    DecimalText,
+    Member,
+    MemberName,
+    Seq,
+    Version,
+    WordsOut,
+    name_of,
+    shown,
+)
 from app.services.evidence import Evidence, InferredFact
 from app.services.repair_orders import RepairOrderView, TimelineEntry
 
@@ -94,8 +103,10 @@ class RepairOrderOut(BaseModel):
     stage: Annotated[Stage, Field(description="Where the car is 阶段")]
     work_type: Annotated[str | None, Field(description="维修类型")]
     pay_type: Annotated[str | None, Field(description="付费类型")]
-    advisor: Annotated[str | None, Field(description="Staff number 服务顾问")]
-    technician: Annotated[str | None, Field(description="Staff number 技师")]
+    advisor: Annotated[str | None, Member("Service advisor 服务顾问")]
+    advisor_name: Annotated[str | None, MemberName]
+    technician: Annotated[str | None, Member("Technician 技师")]
+    technician_name: Annotated[str | None, MemberName]
     team: Annotated[str | None, Field(description="班组")]
     customer_no: Annotated[str | None, Field(description="Whose it is, as known now 客户编号")]
     customer_from: Annotated[
@@ -143,7 +154,9 @@ class RepairOrderOut(BaseModel):
             work_type=order.work_type,
             pay_type=order.pay_type,
             advisor=order.advisor,
+            advisor_name=name_of(order.advisor, view.names, principal),
             technician=order.technician,
+            technician_name=name_of(order.technician, view.names, principal),
             team=order.team,
             customer_no=view.customer_no,
             customer_from=None
