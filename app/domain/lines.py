@@ -129,7 +129,9 @@ class LineReader:
         if before <= self._limit:
             whole = b"".join(self._held)
             self._digest = hashlib.sha256(whole)
-            self._held = [(whole + part[:KEPT_OF_LONG_LINE])[:KEPT_OF_LONG_LINE]]
+            self._held = [whole[:KEPT_OF_LONG_LINE]]
+        if len(self._held[0]) < KEPT_OF_LONG_LINE:
+            self._held[0] = (self._held[0] + part)[:KEPT_OF_LONG_LINE]
         self._digest.update(part)
 
     def _complete(self, lines: list[Line], *, ended: bool) -> None:
@@ -138,7 +140,6 @@ class LineReader:
         body, size = b"".join(self._held), self._size
         self._held, self._size = [], 0
         if size > self._limit:
-            kept = body[:KEPT_OF_LONG_LINE]
-            lines.append(Line(self._number, kept, size, self._digest.digest(), ended))
+            lines.append(Line(self._number, body, size, self._digest.digest(), ended))
         elif body and not body.isspace():
             lines.append(Line(self._number, body, size, None, ended))
