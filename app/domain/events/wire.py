@@ -314,11 +314,13 @@ _LIST, _OBJECT, _END_LIST, _END_OBJECT, _COMMA, _COLON, _TEXT, _OTHER = range(1,
 """The groups of a token."""
 
 _TOKEN: Final = re.compile(
-    r"""[ \t\n\r]*+(?:(\[)|(\{)|(\])|(\})|(,)|(:)"""
+    r"""[ \t\n\r]*+(?:((?:\[[ \t\n\r]*+)++)|(\{)|((?:\][ \t\n\r]*+)++)|(\})|(,)|(:)"""
     r"""|("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+")"""
     r"""|(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null)|(.))""",
     re.DOTALL,
 )
+"""Brackets in a row are one token: ten million of them must not take seconds."""
+
 _VALUE: Final = frozenset({_LIST, _OBJECT, _TEXT, _OTHER})
 _FIRST: Final = {_LIST: _VALUE | {_END_LIST}, _OBJECT: frozenset({_TEXT, _END_OBJECT})}
 _NEXT: Final = {_LIST: _VALUE, _OBJECT: frozenset({_TEXT})}
@@ -335,25 +337,39 @@ def _end_of_value(text: str, position: int) -> int:
     Raises:
         json.JSONDecodeError: It is no JSON.
     """
-    path: list[int] = []
+    path: list[tuple[int, int]] = []  # what is open, and how many of it in a row
     expected = _VALUE
     for token in _TOKEN.finditer(text, position):
         kind = token.lastindex
         if kind not in expected:
             raise json.JSONDecodeError("Unexpected token", text, token.end() - 1)
         if kind in _FIRST:
-            path.append(kind)
+            path.append((kind, 1 if kind == _OBJECT else token[kind].count("[")))
             expected = _FIRST[kind]
         elif kind == _COMMA:
-            expected = _NEXT[path[-1]]
+            expected = _NEXT[path[-1][0]]
         elif kind == _COLON:
             expected = _VALUE
         elif kind == _TEXT and _OTHER not in expected:
             expected = _NAMED
         else:
-            if kind in {_END_LIST, _END_OBJECT}:
-                path.pop()
+            closing = token[kind].count("]") if kind == _END_LIST else int(kind == _END_OBJECT)
+            while closing and path:
+                opened, count = path.pop()
+                if (opened == _LIST) != (kind == _END_LIST):
+                    raise json.JSONDecodeError("Unexpected token", text, token.end() - 1)
+                if count > closing:
+                    path.append((opened, count - closing))
+                closing -= min(count, closing)
             if not path:
-                return token.end()
-            expected = _AFTER[path[-1]]
+                return _before_last(text, token.start(kind), token.end(kind), closing)
+            expected = _AFTER[path[-1][0]]
     raise json.JSONDecodeError("Unexpected end", text, len(text))
+
+
+def _before_last(text: str, start: int, end: int, beyond: int) -> int:
+    """Return where a token ends without its last closing brackets, which are somebody else's."""
+    bracket = text[start]
+    for _ in range(beyond):
+        end = text.rindex(bracket, start, end)
+    return text.rindex(bracket, start, end) + 1
