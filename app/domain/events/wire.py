@@ -353,23 +353,31 @@ def _end_of_value(text: str, position: int) -> int:
         elif kind == _TEXT and _OTHER not in expected:
             expected = _NAMED
         else:
-            closing = token[kind].count("]") if kind == _END_LIST else int(kind == _END_OBJECT)
-            while closing and path:
-                opened, count = path.pop()
-                if (opened == _LIST) != (kind == _END_LIST):
-                    raise json.JSONDecodeError("Unexpected token", text, token.end() - 1)
-                if count > closing:
-                    path.append((opened, count - closing))
-                closing -= min(count, closing)
+            beyond = _close(path, kind, token[kind])
+            if beyond < 0:
+                raise json.JSONDecodeError("Unexpected token", text, token.end() - 1)
             if not path:
-                return _before_last(text, token.start(kind), token.end(kind), closing)
+                end = token.end()
+                return _before_last(text, end, beyond) if kind == _END_LIST else end
             expected = _AFTER[path[-1][0]]
     raise json.JSONDecodeError("Unexpected end", text, len(text))
 
 
-def _before_last(text: str, start: int, end: int, beyond: int) -> int:
-    """Return where a token ends without its last closing brackets, which are somebody else's."""
-    bracket = text[start]
-    for _ in range(beyond):
-        end = text.rindex(bracket, start, end)
-    return text.rindex(bracket, start, end) + 1
+def _close(path: list[tuple[int, int]], kind: int, token: str) -> int:
+    """Close what a token closes; gives how many of its brackets close nothing, -1 if it can't."""
+    closing = {_END_LIST: token.count("]"), _END_OBJECT: 1}.get(kind, 0)
+    while closing and path:
+        opened, count = path.pop()
+        if (opened == _LIST) != (kind == _END_LIST):
+            return -1
+        if count > closing:
+            path.append((opened, count - closing))
+        closing -= min(count, closing)
+    return closing
+
+
+def _before_last(text: str, end: int, beyond: int) -> int:
+    """Return where the brackets that end there end without the last, which are somebody else's."""
+    for _ in range(beyond + 1):
+        end = text.rindex("]", 0, end)
+    return end + 1

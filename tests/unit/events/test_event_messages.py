@@ -1,5 +1,6 @@
 """From bytes to events: the three modes of CloudEvents over HTTP, and J19."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
