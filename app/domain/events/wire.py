@@ -154,6 +154,15 @@ def _check_encoding(body: bytes, content_type: str | None) -> None:
         raise MalformedBodyError(
             "The body begins with a byte order mark. Send JSON as UTF-8 without one (RFC 8259)."
         )
+    check_charset(content_type)
+
+
+def check_charset(content_type: str | None) -> None:
+    """Look at the charset that a Content-Type names.
+
+    Raises:
+        MalformedBodyError: It is another one than UTF-8.
+    """
     charset = _CHARSET.search(content_type or "")
     if charset is not None and charset[1].lower() not in _CHARSETS:
         raise MalformedBodyError(f"The charset {charset[1]} isn't read. Send JSON as UTF-8.")
