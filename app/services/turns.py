@@ -6,6 +6,10 @@ from collections.abc import Awaitable, Callable
 from app.services.units import Facts
 
 
+class TurnLostError(Exception):
+    """The unit before, which this one had to wait for, was not written."""
+
+
 class Turns:
     """Lets units of a store take their turns, in the order in which they ask.
 
@@ -19,10 +23,11 @@ class Turns:
         """Do a unit when it is its turn.
 
         Raises:
-            Exception: What it failed with, or the one before.
+            TurnLostError: It was not even tried.
+            Exception: What it failed with.
         """
         before = self._last.get(unit.store_id)
-        turn = asyncio.ensure_future(_after(before, unit, submit))
+        turn = asyncio.create_task(_after(before, unit, submit))
         self._last[unit.store_id] = turn
         await turn
 
@@ -33,5 +38,8 @@ async def _after(
     submit: Callable[[Facts], Awaitable[None]],
 ) -> None:
     if before is not None:
-        await before
+        # not awaited: its error is its own caller's, and it isn't cancelled with this one
+        await asyncio.wait({before})
+        if before.cancelled() or before.exception() is not None:
+            raise TurnLostError
     await submit(unit)
