@@ -228,9 +228,9 @@ async def listening(app: FastAPI) -> AsyncIterator[int]:
 
 
 HEAD = (
-    "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
-    "Transfer-Encoding: chunked\r\n\r\n"
-).encode()
+    b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
 
 
 async def test_a_caller_who_goes_away_leaves_what_was_stored_and_nothing_else(
