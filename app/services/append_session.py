@@ -180,18 +180,21 @@ class AppendSession:
                     unit.outcomes.append(Duplicate(shown.seq))
                     self._resolve(unit, position, shown.seq)
                     continue
-            seq += 1
+            seq = self._seq_after(seq)
             self._identities[identity] = (seq, event.content_hash)
             accepted.append(event)
             unit.outcomes.append(Accepted(seq))
             self._resolve(unit, position, seq)
             self._repeats.accept(event, seq)
             if shown is not None:
-                again = await self._repeats.overtaken(event, shown, seq + 1)
+                again = await self._repeats.overtaken(event, shown, self._seq_after(seq))
                 if again is not None:
-                    seq += 1
+                    seq = self._seq_after(seq)
                     accepted.append(again)
         return accepted[before:]
+
+    def _seq_after(self, seq: int) -> int:
+        return seq + 1
 
     async def _run_command(self, unit: Command) -> None:
         kept = unit.idempotency

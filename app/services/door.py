@@ -11,9 +11,9 @@ from app.domain.events.compose import make_event
 from app.domain.events.envelope import DESK_SOURCE, NewEvent, Rejected
 from app.domain.events.form import Limits
 from app.domain.events.item import Item
+from app.domain.events.ndjson import read_item
 from app.domain.events.parse import parse_event
 from app.domain.events.payload import Payload
-from app.domain.events.wire import read_message
 
 _STAND_IN: Final = "/desk"
 """Read in its place: the door lets nobody in who comes in the service's name."""
@@ -39,8 +39,7 @@ class Door:
 
     def reread(self, item: Item, now: datetime) -> NewEvent | Rejected:
         """Read an item of the quarantine, by today's catalogue and the stores known here."""
-        message = read_message(item.body, item.content_type, item.attributes)
-        return self.read(message.items[0], now=now, known_store=self._knows_store)
+        return self.read(read_item(item), now=now, known_store=self._knows_store)
 
     def make(
         self,

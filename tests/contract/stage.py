@@ -37,7 +37,14 @@ START: Final = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 MACHINE_TIME: Final = "2026-01-13T01:00:00Z"
 """Stands for every time of the machine's own clock."""
 
-SHOWN_HEADERS: Final = ("Content-Type", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+SHOWN_HEADERS: Final = (
+    "Content-Type",
+    "ETag",
+    "Location",
+    "Preference-Applied",
+    "Retry-After",
+    "WWW-Authenticate",
+)
 
 _UUID7: Final = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"
@@ -136,7 +143,7 @@ class Stage:
         )
         answer = await self._client.send(request)
         assert answer.status_code == example.status, (example.name, answer.text)
-        said = answer.json() if answer.content else None
+        said = _said(answer)
         for name, where in example.capture.items():
             self._captured[name] = str(_at(said, where))
         exchange = {
@@ -260,6 +267,13 @@ def _sandbox(factory: Factory, *, enabled: bool) -> SandboxService:
         machine_now=lambda: START,
         after_move=refresh,
     )
+
+
+def _said(answer: httpx.Response) -> Any:
+    """Read an answer: JSON, or lines of it, which are told as their text."""
+    if not answer.content:
+        return None
+    return answer.text if "ndjson" in answer.headers["Content-Type"] else answer.json()
 
 
 def _at(value: Any, where: Sequence[str | int]) -> Any:

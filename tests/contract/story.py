@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from app.domain.ids import follow_up_id
+from tests.contract import chapter_bulk
 from tests.contract.chapter_names import names
 from tests.contract.stage import Example, Stage
 from tests.contract.telling import (
@@ -50,6 +51,7 @@ def story() -> Iterator[Example | Interlude]:
     yield from _figures()
     yield from _the_end_of_an_endpoint()
     yield from names()
+    yield from chapter_bulk.chapter()
 
 
 def _process() -> Iterator[Example | Interlude]:
