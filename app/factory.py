@@ -8,6 +8,7 @@ from functools import cached_property
 from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
 from app.db.installation import InstallationRepository
+from app.db.mappings import MappingRepository
 from app.db.migrations import expected_revision
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
@@ -30,6 +31,7 @@ from app.services.health import HealthService
 from app.services.http_out import HttpOut
 from app.services.ingest import IngestService
 from app.services.kpis import KpiService
+from app.services.mappings import MappingDirectory, MappingService
 from app.services.metrics import MetricsService
 from app.services.nightly import NightlyService
 from app.services.quarantine import QuarantineService
@@ -147,6 +149,7 @@ class Factory:
             appender=self.appender,
             quarantine=self._quarantine_repository,
             stores=self.store_directory,
+            mappings=self.mapping_directory,
             time_source=self.time_source,
             door=self._door,
             max_batch=self.settings.max_batch,
@@ -169,7 +172,24 @@ class Factory:
             ),
             secret=self._content_secret,
             knows_store=self.store_directory.knows,
+            value_maps=self.mapping_directory.value_maps,
         )
+
+    # What files and coded values mean
+
+    @cached_property
+    def mapping_directory(self) -> MappingDirectory:
+        """The mappings as this process knows them."""
+        return MappingDirectory(self._mapping_repository)
+
+    @cached_property
+    def mappings(self) -> MappingService:
+        """Stored mappings, for their callers."""
+        return MappingService(self._mapping_repository, self.mapping_directory, self.time_source)
+
+    @cached_property
+    def _mapping_repository(self) -> MappingRepository:
+        return MappingRepository(self.database.read)
 
     @cached_property
     def _quarantine_repository(self) -> QuarantineRepository:
