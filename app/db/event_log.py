@@ -39,7 +39,7 @@ _LOCK_HEADS = """
 """
 _EVENT_COLUMNS = """
     store_id, seq, source, event_id, type, kind, key, subject, occurred_at, recorded_at,
-    schema_version, correlation_id, causation_id, data
+    schema_version, correlation_id, causation_id, data, content_hash
 """
 _READ_SUBJECTS = f"""
     SELECT {_EVENT_COLUMNS}
@@ -81,7 +81,7 @@ _FIND_LATEST = """
      ) AS latest
 """
 _FIND_TARGETS = """
-    SELECT e.source, e.event_id, e.kind, e.key, e.subject
+    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id
       FROM unnest($2::text[], $3::text[]) AS r (source, event_id)
       JOIN event e ON e.store_id = $1 AND e.source = r.source AND e.event_id = r.event_id
 """
@@ -110,6 +110,9 @@ _WAITING_RETRACTIONS = f"""
 _COUNT_WAITING_RETRACTIONS = f"""
     SELECT count(*) FROM quarantine
      WHERE store_id = $1 AND {_WAITING} AND quarantine_id <> ALL($2)
+"""
+_READ_REPEATS = """
+    SELECT seq, last_at FROM snapshot_repeat WHERE store_id = $1 AND seq = ANY($2::bigint[])
 """
 _FIND_ANSWER = """
     SELECT request_hash, status, body FROM idempotency
@@ -170,13 +173,18 @@ class GroupRead:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The event that a retraction names, as far as the retraction must know it."""
+    """The event that a retraction names, as far as the retraction must know it.
+
+    Attributes:
+        evidence: Id of the snapshot that it was read out of, if it was.
+    """
 
     source: str
     id: str
     kind: Kind
     key: str
     subject: str
+    evidence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,9 +308,15 @@ class EventLog:
                 kind=Kind(row["kind"]),
                 key=row["key"],
                 subject=row["subject"],
+                evidence=row["causation_id"],
             )
             for row in rows
         }
+
+    async def read_repeats(self, store_id: str, seqs: Sequence[int]) -> dict[int, datetime]:
+        """Read until when snapshots were sent again with nothing new, by seq of the snapshot."""
+        rows = await self._connection.fetch(_READ_REPEATS, store_id, list(seqs))
+        return {row["seq"]: row["last_at"] for row in rows}
 
     async def list_waiting_retractions(
         self, store_id: str, targets: Sequence[tuple[str, str]]

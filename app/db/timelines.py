@@ -45,7 +45,7 @@ _PAGE = """
 """
 _RETRACTIONS = """
     SELECT store_id, seq, source, event_id, type, kind, key, subject, occurred_at, recorded_at,
-           schema_version, correlation_id, causation_id, data
+           schema_version, correlation_id, causation_id, data, content_hash
       FROM unnest($2::text[], $3::text[]) AS r (subject_kind, subject_key)
       JOIN event e ON e.store_id = $1 AND e.kind = r.subject_kind AND e.key = r.subject_key
      WHERE e.type = 'event.retracted'

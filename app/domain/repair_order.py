@@ -35,6 +35,8 @@ from app.domain.events.repair_order import (
     RepairOrderWorkResumed,
     RepairOrderWorkStarted,
 )
+from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
+from app.domain.sightings import Sighting
 from app.domain.subject import Subject
 
 Stage = Literal[
@@ -66,6 +68,7 @@ class Promise(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         promised_at: The delivery time.
         reason: Of a change; None where the DMS does not know it.
         confirmed: Whether the customer confirmed a change; None where the DMS does not know it.
+        inferred: Whether nobody told of it: it was read out of a snapshot.
     """
 
     at: datetime
@@ -74,6 +77,7 @@ class Promise(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     promised_at: datetime
     reason: str | None = None
     confirmed: bool | None = None
+    inferred: bool = False
 
 
 class DelayNote(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -181,6 +185,8 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
         inspection_seqs: seqs of all inspections.
         failed_inspection_seqs: seqs of those not passed.
         add_ons: By add-on id, in the order in which they are first heard of.
+        sightings: Every snapshot of the order that stands, and every time at which one was so
+            again.
     """
 
     ro_number: str
@@ -224,6 +230,7 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
     comeback_reports: list[ComebackReport] = msgspec.field(default_factory=list)
     comeback_assessments: list[ComebackAssessment] = msgspec.field(default_factory=list)
     add_ons: dict[str, AddOn] = msgspec.field(default_factory=dict)
+    sightings: list[Sighting] = msgspec.field(default_factory=list)
 
     @property
     def cancelled(self) -> bool:
@@ -357,28 +364,37 @@ def _opened(order: RepairOrder, data: RepairOrderOpened, event: Event) -> None:
     if order.first_opened_at is None:
         order.first_opened_at = event.occurred_at
         order.first_opened_seq = event.seq
-    order.work_type = data.work_type
-    order.advisor = data.advisor
-    for name in _OPENED_FIELDS:
+    for name in OPENED_FIELDS:
         value = getattr(data, name)
         if value is not None:
             setattr(order, name, value)
     if data.promised_at is not None and all(p.by == "changed" for p in order.promises):
-        order.promises.append(Promise(event.occurred_at, event.seq, "opened", data.promised_at))
+        order.promises.append(
+            Promise(
+                event.occurred_at,
+                event.seq,
+                "opened",
+                data.promised_at,
+                inferred=event.inferred,
+            )
+        )
     estimated = data.estimate_amount is not None or data.estimate_hours is not None
     _move(order, "awaiting_authorization" if estimated else "received")
 
 
-_OPENED_FIELDS: Final = (
+OPENED_FIELDS: Final = (
     "customer_no",
     "vin",
+    "work_type",
     "pay_type",
+    "advisor",
     "odometer_km",
     "estimate_amount",
     "estimate_hours",
     "waiter",
     "appointment_id",
 )
+"""What each `opened` may say anew; of each field the last one that carries it counts (B5)."""
 
 
 def _authorized(order: RepairOrder, data: RepairOrderAuthorized, event: Event) -> None:
@@ -465,6 +481,7 @@ def _promise_changed(order: RepairOrder, data: RepairOrderPromiseChanged, event:
             data.promised_at,
             data.reason,
             data.confirmed_by_customer,
+            event.inferred,
         )
     )
 
@@ -544,6 +561,22 @@ def _cancelled(order: RepairOrder, data: RepairOrderCancelled, event: Event) -> 
     order.cancel_reason = data.reason
 
 
+def _snapshot(order: RepairOrder, _data: RepairOrderSnapshot, event: Event) -> None:
+    """What it implies comes as events of their own, see `app.domain.inference`."""
+    order.sightings.append(
+        Sighting(event.occurred_at, event.seq, event.source, event.id, event.content_hash)
+    )
+
+
+def _snapshot_repeated(
+    order: RepairOrder, data: RepairOrderSnapshotRepeated, event: Event
+) -> None:
+    for sighting in order.sightings:
+        if (sighting.source, sighting.id) == (data.source, data.id):
+            order.sightings.append(msgspec.structs.replace(sighting, at=event.occurred_at))
+            return
+
+
 _APPLY: Final[Mapping[type, Callable[[RepairOrder, Any, Event], None]]] = {
     RepairOrderOpened: _opened,
     RepairOrderAuthorized: _authorized,
@@ -565,4 +598,6 @@ _APPLY: Final[Mapping[type, Callable[[RepairOrder, Any, Event], None]]] = {
     RepairOrderComebackReported: _comeback_reported,
     RepairOrderComebackAssessed: _comeback_assessed,
     RepairOrderCancelled: _cancelled,
+    RepairOrderSnapshot: _snapshot,
+    RepairOrderSnapshotRepeated: _snapshot_repeated,
 }

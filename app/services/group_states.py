@@ -23,8 +23,11 @@ from app.domain.events.envelope import Event, Kind, NewEvent
 from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
 from app.domain.events.repair_order import RepairOrderDelivered, RepairOrderSettled
 from app.domain.events.retraction import EventRetracted
+from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event
 from app.domain.follow_up import FollowUp
+from app.domain.inference import tells_snapshots
+from app.domain.inferred import inferred_events
 from app.domain.policies import Policies
 from app.domain.reactions import (
     Cause,
@@ -35,6 +38,7 @@ from app.domain.reactions import (
     react_repair_order,
 )
 from app.domain.repair_order import RepairOrder
+from app.domain.sightings import Sighting
 from app.domain.stores import Store
 
 YIELD_EVERY: Final = 500
@@ -123,6 +127,15 @@ class GroupStates:
             if store == store_id:
                 yield from events
 
+    def entered_of(self, subject: SubjectKey) -> list[Event]:
+        """Give the events of this group that are about a subject, so far."""
+        return list(self._pending.get(subject, ()))
+
+    def sightings(self, subject: SubjectKey) -> Sequence[Sighting]:
+        """Give the snapshots of an order that stand."""
+        entry = self.states.get(subject)
+        return entry[1].sightings if entry and isinstance(entry[1], RepairOrder) else ()
+
     def touch(self, subject: SubjectKey, *, detected_at: datetime | None = None) -> None:
         """Have a subject's rows written though no event changed it; its clock was looked at."""
         self._changed.add(subject)
@@ -149,20 +162,7 @@ class GroupStates:
         head = self.heads[store_id]
         head.seq += 1
         head.recorded_at = max(head.recorded_at, self._now)
-        event = Event(
-            store_id=store_id,
-            seq=head.seq,
-            source=new_event.source,
-            id=new_event.id,
-            type=new_event.type,
-            kind=new_event.kind,
-            key=new_event.key,
-            subject=new_event.subject,
-            occurred_at=new_event.occurred_at,
-            recorded_at=head.recorded_at,
-            schema_version=new_event.schema_version,
-            payload=new_event.payload,
-        )
+        event = logged_event(new_event, head.seq, head.recorded_at)
         self._event_rows.append(
             {
                 "store_id": store_id,
@@ -190,7 +190,10 @@ class GroupStates:
     async def _evolve(
         self, store_id: str, touched: Mapping[tuple[Kind, str], list[Event]]
     ) -> None:
-        """Bring the touched states up to date; those that can't just go on are folded again."""
+        """Bring the touched states up to date; those that can't just go on are folded again.
+
+        What the snapshots of an order imply is a matter of all its events, so it is folded again.
+        """
         again: list[tuple[Kind, str]] = []
         for (kind, key), events in touched.items():
             subject = (store_id, kind, key)
@@ -202,9 +205,12 @@ class GroupStates:
                 ):
                     again.append((kind, key))
                 else:
-                    self._put(subject, events[-1].seq, fold(kind, key, events))
+                    self._fold(subject, list(events))
                 continue
             state = entry[1]
+            if kind is Kind.REPAIR_ORDER and (self.sightings(subject) or tells_snapshots(events)):
+                again.append((kind, key))
+                continue
             for event in sorted(events, key=_fold_order):
                 if not is_in_order(state, event):
                     again.append((kind, key))
@@ -216,8 +222,14 @@ class GroupStates:
             logged = await self._log.read_subjects(store_id, again)
             for kind, key in again:
                 subject = (store_id, kind, key)
-                events = logged[kind, key] + self._pending[subject]
-                self._put(subject, events[-1].seq, fold(kind, key, events))
+                self._fold(subject, logged[kind, key] + self._pending[subject])
+
+    def _fold(self, subject: SubjectKey, events: list[Event]) -> None:
+        """Fold a subject from all its events, once what its snapshots imply is among them."""
+        store_id, kind, key = subject
+        if kind is Kind.REPAIR_ORDER and tells_snapshots(events):
+            events += [self._enter(store_id, new_event) for new_event in inferred_events(events)]
+        self._put(subject, events[-1].seq, fold(kind, key, events))
 
     def _put(self, subject: SubjectKey, version: int, state: State | None) -> None:
         self._changed.add(subject)
@@ -381,8 +393,28 @@ class GroupStates:
         return customer_no if isinstance(customer_no, str) else None
 
 
-_LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled)
-"""Events after which an order has calls to plan."""
+def logged_event(new_event: NewEvent, seq: int, recorded_at: datetime) -> Event:
+    """Show an event as the log will have it."""
+    return Event(
+        store_id=new_event.store_id,
+        seq=seq,
+        source=new_event.source,
+        id=new_event.id,
+        type=new_event.type,
+        kind=new_event.kind,
+        key=new_event.key,
+        subject=new_event.subject,
+        occurred_at=new_event.occurred_at,
+        recorded_at=recorded_at,
+        schema_version=new_event.schema_version,
+        payload=new_event.payload,
+        content_hash=new_event.content_hash,
+        causation_id=new_event.causation_id,
+    )
+
+
+_LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled, RepairOrderSnapshot)
+"""Events after which an order may have calls to plan."""
 
 
 def subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:

@@ -1,11 +1,12 @@
 -- Writes what one group of appends decided, in one round trip: heads by compare-and-set, events,
 -- personal fields, states, clocks, quarantined items, answers to repeat. All or nothing.
 --
--- A head that moved since it was read raises SL001 (its store in DETAIL) and nothing is written.
+-- A head that moved since it was read raises SL001 (its store in DETAIL) and nothing is written;
+-- so does a snapshot that was repeated since its repeats were read.
 -- Heads are taken in order of store code, before anything else: the lock order of every writer.
 -- Returns the quarantine id under which each quarantined item now lies (an older one if the same
 -- bytes wait already).
-CREATE FUNCTION append_group(doc jsonb)
+CREATE OR REPLACE FUNCTION append_group(doc jsonb)
 RETURNS TABLE (quarantine_store text, item_hash bytea, item_id text)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -28,6 +29,17 @@ BEGIN
         END IF;
     END LOOP;
 
+    IF doc ? 'repeats_read' THEN
+        -- a repeat moves no head, so what was read of repeats is compared by itself
+        IF EXISTS (
+            SELECT FROM jsonb_to_recordset(doc -> 'repeats_read')
+                AS r (store_id text, seq bigint, last_at timestamptz)
+              LEFT JOIN snapshot_repeat t ON t.store_id = r.store_id AND t.seq = r.seq
+             WHERE t.last_at IS DISTINCT FROM r.last_at
+        ) THEN
+            RAISE EXCEPTION 'a snapshot was repeated meanwhile' USING ERRCODE = 'SL001';
+        END IF;
+    END IF;
     IF doc ? 'event' THEN
         INSERT INTO event (store_id, seq, source, event_id, type, kind, key, subject, occurred_at,
                            recorded_at, schema_version, correlation_id, causation_id, data,
@@ -40,6 +52,13 @@ BEGIN
         INSERT INTO personal (store_id, seq, kind, key, customer_no, fields)
         SELECT store_id, seq, r.kind, r.key, customer_no, fields
           FROM jsonb_populate_recordset(NULL::personal, doc -> 'personal') r;
+    END IF;
+    IF doc ? 'snapshot_repeat' THEN
+        INSERT INTO snapshot_repeat AS t (store_id, seq, last_at)
+        SELECT store_id, seq, last_at
+          FROM jsonb_populate_recordset(NULL::snapshot_repeat, doc -> 'snapshot_repeat')
+        ON CONFLICT (store_id, seq) DO UPDATE SET
+            last_at = greatest(t.last_at, excluded.last_at);
     END IF;
     IF doc ? 'repair_order' THEN
         INSERT INTO repair_order AS t (store_id, ro_number, version, state, status, stage,

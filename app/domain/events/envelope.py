@@ -16,6 +16,9 @@ from app.domain.events.payload import Payload
 OWN_SOURCE: Final = "/servicelane"
 """The source of what the service writes by itself; nobody else may use it (A7)."""
 
+INFERRED_SOURCE: Final = f"{OWN_SOURCE}/inferred"
+"""The source of what the service reads out of snapshots: facts, though nobody told them."""
+
 
 class Kind(StrEnum):
     """What a state is kept for; with the state key it names one subject of a store."""
@@ -89,7 +92,12 @@ class NewEvent(msgspec.Struct):
 
 
 class Event(msgspec.Struct):
-    """An event of the log, as folds see it: the payload has no personal field."""
+    """An event of the log, as folds see it: the payload has no personal field.
+
+    Attributes:
+        content_hash: Tells the same content from another one (A9).
+        causation_id: Of what was read out of a snapshot: the id of that snapshot.
+    """
 
     store_id: str
     seq: int
@@ -103,11 +111,18 @@ class Event(msgspec.Struct):
     recorded_at: datetime
     schema_version: int
     payload: Payload
+    content_hash: bytes = b""
+    causation_id: str | None = None
 
     @property
     def own(self) -> bool:
         """Whether the service wrote it by itself: it then applies in seq order (H16)."""
         return self.source == OWN_SOURCE
+
+    @property
+    def inferred(self) -> bool:
+        """Whether the service read it out of snapshots."""
+        return self.source == INFERRED_SOURCE
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -133,11 +133,16 @@ class Form:
     def known(self, payload: Payload, sent: dict[str, Any], limits: Limits) -> Content | None:
         """Return the content of data that holds nothing unknown; None if it may have faults.
 
+        What only the door requires is looked for here, too.
+
         Args:
             payload: What was read of the data.
             sent: The data.
             limits: How much is taken.
         """
+        for name in self.shape.required:
+            if sent.get(name) is None:
+                return None
         aside = self.shape.personal_in(sent) if self.shape.has_personal else {}
         content = self._content(payload, aside)
         return None if content.is_suspect(limits) else content

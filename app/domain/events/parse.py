@@ -125,7 +125,14 @@ def parse_event(
         payload,
         content.data,
         sent.aside,
-        content_hash(secret, event_type.name, subject, occurred_at, version, sent.canonical),
+        content_hash(
+            secret,
+            event_type.name,
+            subject,
+            occurred_at if event_type.timed else None,
+            version,
+            sent.canonical,
+        ),
         content.warnings,
     )
 
@@ -208,7 +215,7 @@ def content_hash(
     secret: bytes,
     name: str,
     subject: str,
-    occurred_at: datetime,
+    occurred_at: datetime | None,
     version: int,
     canonical: bytes,
 ) -> bytes:
@@ -218,7 +225,7 @@ def content_hash(
         secret: Of the installation.
         name: The event's type.
         subject: In its canonical form.
-        occurred_at: In UTC.
+        occurred_at: In UTC; None where the time is no part of the content.
         version: The schema version that the event was sent in.
         canonical: All of its data, see `Content`.
     """

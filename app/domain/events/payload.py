@@ -70,6 +70,19 @@ class Personal:
 
 
 @dataclass(frozen=True, slots=True)
+class AtDoor:
+    """Marks a field that an event must have at the door, though its model never asks for it.
+
+    What the service infers may lack it, and a fold never validates again (A18).
+    """
+
+
+def is_required_at_door(mark: object) -> bool:
+    """Whether the mark of a field says that an event without it is refused."""
+    return isinstance(mark, AtDoor) or (isinstance(mark, Personal) and mark.required)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenChoice:
     """Marks a choice that takes any other text too: it counts as `other`, with a warning."""
 
@@ -80,7 +93,8 @@ class OpenChoice:
     ) -> JsonSchemaValue:
         """Show the known values without shutting out others."""
         known = handler(schema)
-        return {"anyOf": [known, {"type": "string", "maxLength": MAX_TEXT}]}
+        kinds = known.get("anyOf", [known])
+        return {"anyOf": [kinds[0], {"type": "string", "maxLength": MAX_TEXT}, *kinds[1:]]}
 
 
 QUICK: Final = "~quick"
@@ -466,9 +480,14 @@ class Payload(Part):
         shown = handler(schema)
         body = handler.resolve_ref_schema(shown)
         for name, field in cls.model_fields.items():
-            if any(isinstance(mark, Personal) and mark.required for mark in field.metadata):
+            if any(map(is_required_at_door, field.metadata)):
                 body.setdefault("required", []).append(name)
                 shown_field = body["properties"][name]
-                shown_field.update(shown_field.pop("anyOf")[0])
+                known = [kind for kind in shown_field["anyOf"] if kind != {"type": "null"}]
+                if len(known) == 1:
+                    del shown_field["anyOf"]
+                    shown_field.update(known[0])
+                else:
+                    shown_field["anyOf"] = known
                 del shown_field["default"]
         return shown

@@ -7,10 +7,17 @@ sides together again.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
+from types import NoneType
 from typing import Any, Final, get_args
 
 from app.domain.errors import Fault
-from app.domain.events.payload import OpenChoice, Part, Payload, Personal
+from app.domain.events.payload import (
+    OpenChoice,
+    Part,
+    Payload,
+    Personal,
+    is_required_at_door,
+)
 
 _INTEGERS: Final = range(-(2**63), 2**64)
 """What JSON integers stay exact and can be written again; parsers read longer ones as floats."""
@@ -33,7 +40,7 @@ class Shape:
     Attributes:
         plain: Fields that the log has, without objects inside.
         personal: Fields that lie beside the log.
-        required: Personal fields that must be there at the door.
+        required: Fields that must be there at the door though the model doesn't ask for them.
         parts: Fields that hold an object or a list of objects, with the shape of those.
         choices: Open choices: the known values, and the one that stands for any other text.
         keeps_null: Whether null deletes, instead of being absent.
@@ -57,16 +64,17 @@ class Shape:
         for attribute, field in model.model_fields.items():
             name = field.alias or attribute
             inner = _part_in(field.annotation)
-            if marks := [mark for mark in field.metadata if isinstance(mark, Personal)]:
+            if any(map(is_required_at_door, field.metadata)):
+                required.append(name)
+            if any(isinstance(mark, Personal) for mark in field.metadata):
                 personal.add(name)
-                required += [name for mark in marks if mark.required]
             elif inner is not None:
                 parts[name] = cls.of(inner, keeps_null=keeps_null)
             else:
                 plain.add(name)
             for mark in field.metadata:
                 if isinstance(mark, OpenChoice):
-                    choices[name] = (frozenset(get_args(field.annotation)), mark.other)
+                    choices[name] = (_choices(field.annotation), mark.other)
         return cls(
             frozenset(plain),
             frozenset(personal),
@@ -157,6 +165,12 @@ def _trimmed(parts: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
     while parts and parts[-1] is None:
         parts.pop()
     return parts
+
+
+def _choices(annotation: Any) -> frozenset[str]:
+    """Find the known values of an open choice that may be absent."""
+    known = [inner for inner in get_args(annotation) if inner is not NoneType]
+    return frozenset(value for literal in known for value in get_args(literal))
 
 
 def _part_in(annotation: Any) -> type[Part] | None:

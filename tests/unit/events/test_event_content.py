@@ -23,7 +23,7 @@ from app.domain.events.catalog import CATALOG, EventType
 from app.domain.events.envelope import NewEvent
 from app.domain.events.follow_up import FollowUpOverdue, FollowUpScheduled
 from app.domain.events.parse import Limits, content_hash, parse_event
-from app.domain.events.payload import Part, Personal
+from app.domain.events.payload import Part, Personal, is_required_at_door
 from app.domain.events.shape import join
 
 NOW: Final = datetime(2026, 1, 31, tzinfo=UTC)
@@ -112,7 +112,7 @@ def objects(model: type[Part]) -> SearchStrategy[dict[str, Any]]:
     required: dict[str, SearchStrategy[Any]] = {}
     optional: dict[str, SearchStrategy[Any]] = {}
     for attribute, field in model.model_fields.items():
-        at_the_door = any(isinstance(m, Personal) and m.required for m in field.metadata)
+        at_the_door = any(map(is_required_at_door, field.metadata))
         strategy = sent_for(field.annotation, field.metadata)
         place = required if at_the_door or field.is_required() else optional
         place[field.alias or attribute] = strategy
