@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import time
 from typing import Final
 
 from app.domain.cells import Cell, Row, clean, folded, is_empty, is_heading, is_total, shown
@@ -173,7 +174,11 @@ class _Draft:
             origin = f"columns: [{_scalar(column)}, {_scalar(second)}]"
         formats, remark = self._formats(column, second)
         settings = [f"format: [{', '.join(map(_scalar, formats))}]"] if formats else []
-        return origin, settings, [remark] if remark else []
+        remarks = [remark] if remark else []
+        if second is None and self._has_days_alone(column, formats):
+            settings.append("at: 17:30")
+            remarks.append("CHECK: there is only the day; when does the shop close?")
+        return origin, settings, remarks
 
     def _number(self, column: str) -> tuple[list[str], list[str]]:
         """Say the unit of a number, and what must be looked at."""
@@ -193,11 +198,13 @@ class _Draft:
             return
         seen = self._distinct(column)
         if kind == "flag":
-            odd = [value for value in seen if folded(value) not in FLAGS]
-            if odd:
-                yield "        values: # CHECK: true or false?"
-                yield from (f"          {_scalar(value)}: true" for value in odd)
+            for value in seen:
+                if folded(value) not in FLAGS:
+                    yield f"        # CHECK: values: {{{_comment(value)}: true or false?}}"
             return
+        if kind == "texts":
+            marks = "[" + re.escape(self._marks(column) or "、") + "]"
+            seen = list(dict.fromkeys(part for text in seen for part in re.split(marks, text)))
         if not seen or len(seen) > _MOST_VALUES:
             return
         meanings = {
@@ -220,10 +227,10 @@ class _Draft:
 
     def _files(self, used: set[str]) -> Iterator[str]:
         """Write the events of the customer's and the vehicle's file, where the sheet has them."""
-        time = self._found.get("opened_at")
-        if time is None:
+        opened = self._found.get("opened_at")
+        if opened is None:
             return
-        origin, settings, _ = self._moment(time.column, self._time_beside(time.column))
+        origin, settings, _ = self._moment(opened.column, self._time_beside(opened.column))
         for event_type, key, names in (
             ("customer.registered", "customer_no", ("customer_name", "phones")),
             ("vehicle.registered", "vin", ("customer_no", "plate", "brand", "model")),
@@ -243,7 +250,11 @@ class _Draft:
             for name, found in fields.items():
                 used.add(found.column)
                 target = name.removeprefix("customer_") if name != "customer_no" else name
-                yield f"      {target}: {_scalar(found.column)}"
+                marks = self._marks(found.column) if name == "phones" else ""
+                origin_of = _scalar(found.column)
+                if marks:
+                    origin_of = f"{{column: {origin_of}, split: {_scalar(marks)}}}"
+                yield f"      {target}: {origin_of}"
 
     # What the values say
 
@@ -274,6 +285,15 @@ class _Draft:
             ):
                 return other
         return None
+
+    def _has_days_alone(self, column: str, formats: Sequence[str]) -> bool:
+        """Whether no moment of a column has a time of day."""
+        reader = MomentReader(formats)
+        cells = self._cells(column)
+        moments = [reader.read([cell]) for cell in cells if _reads(reader, [cell])]
+        return any(moments) and all(
+            moment is None or moment.time() == time() for moment in moments
+        )
 
     def _formats(self, column: str, second: str | None) -> tuple[list[str], str]:
         """Find how the moments of a column are written, where the usual ways don't fit."""
