@@ -65,6 +65,8 @@ class _Draft:
         self._columns = columns
         self._rows = rows
         self._found = _guess(columns)
+        for found in self._found.values():
+            found.column = self._day_beside(found.column)
 
     def lines(self, source: str, file: str) -> Iterator[str]:
         """Give the lines of the mapping."""
@@ -295,6 +297,14 @@ class _Draft:
             moment is None or moment.time() == time() for moment in moments
         )
 
+    def _day_beside(self, column: str) -> str:
+        """Return the column with the day for one that has the time of day alone."""
+        if self._cells(column) and all(map(_is_time_of_day, self._cells(column))):
+            for other in self._columns:
+                if _DAY_WORD.search(other) and self._time_beside(other) == column:
+                    return other
+        return column
+
     def _formats(self, column: str, second: str | None) -> tuple[list[str], str]:
         """Find how the moments of a column are written, where the usual ways don't fit."""
         names = [column] if second is None else [column, second]
@@ -382,9 +392,11 @@ def _reads(reader: MomentReader, cells: Sequence[Cell]) -> bool:
 
 def _needed(formats: Sequence[str], samples: Sequence[Sequence[Cell]]) -> list[str]:
     """Leave out the formats that no sample needs."""
-    return [
-        form for form in formats if any(_reads(MomentReader([form]), cells) for cells in samples)
-    ]
+    needed: list[str] = []
+    for cells in samples:
+        if not _reads(MomentReader(needed), cells):
+            needed.append(next(form for form in formats if _reads(MomentReader([form]), cells)))
+    return needed
 
 
 def _is_time_of_day(cell: Cell) -> bool:

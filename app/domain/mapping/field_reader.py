@@ -226,7 +226,8 @@ class FieldReader:
         except UnreadableError as error:
             self._note(findings.faults, row, error)
             return _FAULTY
-        if self._kind == "instant" and value is not MISSING and _is_midnight(value):
+        is_read = self.model.value is None and value is not MISSING
+        if self._kind == "instant" and is_read and _is_midnight(value):
             detail = "The cell has a day without a time of day: midnight is taken."
             hint = "If the day is meant, say a time with `at`, such as `at: 17:30`."
             self._note(findings.warnings, row, UnreadableError("no-time-of-day", detail, hint))
