@@ -9,6 +9,7 @@ from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
 from app.db.installation import InstallationRepository
 from app.db.links import LinkRepository
+from app.db.mappings import MappingRepository
 from app.db.migrations import expected_revision
 from app.db.names import NameRepository
 from app.db.personal import PersonalRepository
@@ -36,6 +37,7 @@ from app.services.ingest import IngestService
 from app.services.kpis import KpiService
 from app.services.link_suggestions import LinkSuggestions
 from app.services.links import LinkService
+from app.services.mappings import MappingDirectory, MappingService
 from app.services.metrics import MetricsService
 from app.services.names import NameService
 from app.services.nightly import NightlyService
@@ -154,6 +156,7 @@ class Factory:
             appender=self.appender,
             quarantine=self._quarantine_repository,
             stores=self.store_directory,
+            mappings=self.mapping_directory,
             time_source=self.time_source,
             door=self._door,
             max_batch=self.settings.max_batch,
@@ -181,7 +184,24 @@ class Factory:
             ),
             secret=self._content_secret,
             knows_store=self.store_directory.knows,
+            value_maps=self.mapping_directory.value_maps,
         )
+
+    # What files and coded values mean
+
+    @cached_property
+    def mapping_directory(self) -> MappingDirectory:
+        """The mappings as this process knows them."""
+        return MappingDirectory(self._mapping_repository)
+
+    @cached_property
+    def mappings(self) -> MappingService:
+        """Stored mappings, for their callers."""
+        return MappingService(self._mapping_repository, self.mapping_directory, self.time_source)
+
+    @cached_property
+    def _mapping_repository(self) -> MappingRepository:
+        return MappingRepository(self.database.read)
 
     @cached_property
     def _quarantine_repository(self) -> QuarantineRepository:

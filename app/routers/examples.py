@@ -67,7 +67,9 @@ def _add_parameters(operation: dict[str, Any], template: str, request: Mapping[s
     """Fill in what must be given; optional filters stay empty."""
     given = {
         part[1:-1]: value
-        for part, value in zip(template.split("/"), request["path"].split("/"), strict=True)
+        for part, value in zip(
+            template.split("/"), request["path"].split("/", template.count("/")), strict=True
+        )
         if part.startswith("{")
     } | request.get("query", {})
     for parameter in operation.get("parameters", ()):

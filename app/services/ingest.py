@@ -22,6 +22,7 @@ from app.services.appender import Appender
 from app.services.door import Door
 from app.services.group_states import YIELD_EVERY
 from app.services.incoming import Incoming
+from app.services.mappings import MappingDirectory
 from app.services.stores import StoreDirectory
 from app.services.taken import Taken
 from app.services.time_source import TimeSource
@@ -39,6 +40,7 @@ class IngestService:
         appender: Appender,
         quarantine: QuarantineRepository,
         stores: StoreDirectory,
+        mappings: MappingDirectory,
         time_source: TimeSource,
         door: Door,
         max_batch: int,
@@ -46,6 +48,7 @@ class IngestService:
         self._appender = appender
         self._quarantine = quarantine
         self._stores = stores
+        self._mappings = mappings
         self._time_source = time_source
         self._door = door
         self._max_batch = max_batch
@@ -157,7 +160,11 @@ class IngestService:
     async def _known_stores(
         self, items: Sequence[Any], principal: Principal | None
     ) -> Collection[str]:
-        """Look up the stores that the events name, without those that the caller may not write."""
+        """Look up the stores that the events name, without those that the caller may not write.
+
+        The value maps of their sources are brought up to date, too.
+        """
+        await self._mappings.refresh()
         named = {item.get("store") for item in items if isinstance(item, dict)}
         codes = [code for code in named if isinstance(code, str) and is_store_code(code)]
         if principal is not None:

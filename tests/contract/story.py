@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from app.domain.ids import follow_up_id
 from tests.contract import chapter_bulk
+from tests.contract.chapter_mappings import mappings
 from tests.contract.chapter_names import names
 from tests.contract.stage import Example, Stage
 from tests.contract.telling import (
@@ -52,6 +53,7 @@ def story() -> Iterator[Example | Interlude]:
     yield from _the_end_of_an_endpoint()
     yield from names()
     yield from chapter_bulk.chapter()
+    yield from mappings()
 
 
 def _process() -> Iterator[Example | Interlude]:

@@ -189,6 +189,7 @@ async def test_every_unique_key_leads_with_the_store(connection: Connection) -> 
         "access_key",
         "alembic_version",
         "installation",
+        "mapping",
         "sandbox_clock",
         "webhook_endpoint",
     ]

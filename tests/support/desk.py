@@ -59,7 +59,7 @@ class Desk:
             PersonalFields(PersonalRepository(database.read), timelines),
             timelines,
             appender=self.appender,
-            door=Door(Limits(), secret=SECRET, knows_store=lambda _: True),
+            door=Door(Limits(), secret=SECRET, knows_store=lambda _: True, value_maps={}),
             stores=directory,
         )
         self.kpis = KpiService(database.read, policies=policies, names=self.names)
