@@ -10,8 +10,8 @@ from app.domain.errors import Fault, InvalidInputError
 from app.domain.events.envelope import NewEvent, Rejected
 from app.domain.events.form import Limits
 from app.domain.events.item import Item
+from app.domain.events.ndjson import read_item
 from app.domain.events.parse import parse_event
-from app.domain.events.wire import read_message
 
 DESK_SOURCE: Final = "/servicelane/desk"
 """The source of facts that staff enter here; unlike the service's own they can be retracted."""
@@ -40,8 +40,7 @@ class Door:
 
     def reread(self, item: Item, now: datetime) -> NewEvent | Rejected:
         """Read an item of the quarantine, by today's catalogue and the stores known here."""
-        message = read_message(item.body, item.content_type, item.attributes)
-        return self.read(message.items[0], now=now, known_store=self._knows_store)
+        return self.read(read_item(item), now=now, known_store=self._knows_store)
 
     def make(
         self,

@@ -15,7 +15,8 @@ from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quar
 from app.domain.access import Principal
 from app.domain.errors import Fault, PayloadTooLargeError
 from app.domain.events.envelope import NewEvent, Rejected
-from app.domain.events.wire import Message, read_message
+from app.domain.events.ndjson import read_item
+from app.domain.events.wire import Message
 from app.domain.quarantine import NO_STORE, QuarantinedItem
 from app.domain.stores import is_store_code
 from app.services.appender import Appender
@@ -100,8 +101,7 @@ class IngestService:
         """
         item = waiting.item
         now = await self._time_source.now()
-        message = read_message(item.body, item.content_type, item.attributes)
-        known = await self._known_stores(message.items, None)
+        known = await self._known_stores([read_item(item)], None)
         event = self._door.reread(item, now)
         home = (waiting.store_id or NO_STORE, waiting.quarantine_id)
         store_id = event.store_id

@@ -20,6 +20,7 @@ from app.domain.errors import Fault
 from app.domain.events.catalog import CATALOG, Catalog, EventType
 from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejected
 from app.domain.events.form import Content, Form, Limits
+from app.domain.events.item import Unreadable
 from app.domain.events.payload import Payload, read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
@@ -76,7 +77,7 @@ def parse_event(
     """Read one event as it was sent, in structured form.
 
     Args:
-        item: Any JSON value; it isn't changed.
+        item: Any JSON value, or what stands for one; it isn't changed.
         limits: How much is taken.
         now: When it was received.
         secret: Of the installation, for the content hash.
@@ -89,6 +90,8 @@ def parse_event(
     """
     if not isinstance(item, dict):
         fault = Fault("", "not-an-object", "An event must be a JSON object.")
+        if isinstance(item, Unreadable):
+            fault = item.fault
         return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
     latest = now + limits.max_clock_skew
     try:

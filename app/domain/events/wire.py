@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -52,7 +52,9 @@ class Message:
         content_type: As sent.
         attributes: The `ce-` headers in binary mode, else empty.
         batch: Whether the body is an array of events.
-        parts: The own bytes of each event of a batch that was read the careful way.
+        parts: The own bytes of each event, where they are known: of a batch that was read the
+            careful way, and of lines.
+        apart: By position: what stands in place of an item's own bytes, which are too many.
     """
 
     items: list[Any]
@@ -61,9 +63,12 @@ class Message:
     attributes: Mapping[str, str]
     batch: bool
     parts: list[bytes] | None = None
+    apart: Mapping[int, Item] = field(default_factory=dict)
 
     def item(self, position: int) -> Item:
-        """Return an event with its own bytes; `read_message` reads the same event from it."""
+        """Return an event with its own bytes; `read_item` reads the same event from it."""
+        if position in self.apart:
+            return self.apart[position]
         if self.batch:
             return Item(self._parts[position], STRUCTURED, {})
         return Item(self.body, self.content_type, self.attributes)
