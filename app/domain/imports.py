@@ -4,12 +4,12 @@ Also the rules of an inbox folder that need no disk: which names are left alone,
 called where its name is taken or too long.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -25,6 +25,9 @@ OWN_FOLDERS: Final = frozenset({DONE, FAULTS, WORKING})
 MAPPING_FILE: Final = "mapping.yaml"
 MARKER: Final = ".done"
 """`<name>.done` beside a file says that its sender has finished writing it."""
+
+EXAMPLES: Final = 20
+"""Faults that a summary shows."""
 
 _UNFINISHED: Final = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart")
 _OF_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
@@ -67,24 +70,18 @@ class ImportExample(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ImportCounts(msgspec.Struct):
-    """How many events and rows met which end."""
+    """How many events met which end; a row that no event can be made of is one quarantined item.
+
+    Attributes:
+        rows: Rows or lines that were read; one may hold several events, or none.
+        warnings: What was taken but deserves a look.
+    """
 
     rows: int = 0
     accepted: int = 0
     duplicate: int = 0
     quarantined: int = 0
-    faulty: int = 0
     warnings: int = 0
-
-    @property
-    def events(self) -> int:
-        """Events that were found in the rows."""
-        return self.accepted + self.duplicate + self.quarantined
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether everything was taken."""
-        return not (self.quarantined or self.faulty)
 
 
 class ImportSummary(msgspec.Struct, omit_defaults=True):
@@ -105,6 +102,17 @@ class ImportSummary(msgspec.Struct, omit_defaults=True):
     examples: list[ImportExample] = msgspec.field(default_factory=list)
     problem: str | None = None
     seconds: float = 0.0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all of the file was read and taken."""
+        return not self.counts.quarantined and self.problem is None
+
+    def note(self, fault: ImportExample) -> None:
+        """Count a fault, and keep it if it is one of the first."""
+        self.by_reason[fault.reason] = self.by_reason.get(fault.reason, 0) + 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +190,3 @@ def _fitting(stem: str, ending: str) -> str:
 def summary_from(stored: bytes | str) -> ImportSummary:
     """Read a summary as it was stored."""
     return msgspec.json.decode(stored, type=ImportSummary)
-
-
-def shown_counts(counts: ImportCounts) -> Mapping[str, Any]:
-    """Write counts for people and programs."""
-    return {**msgspec.structs.asdict(counts), "events": counts.events}

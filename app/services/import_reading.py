@@ -40,9 +40,9 @@ class FileFormat(StrEnum):
     CSV = "csv"
 
     @property
-    def is_sheet(self) -> bool:
-        """Whether it has columns, and needs a mapping."""
-        return self not in {FileFormat.NDJSON, FileFormat.JSON, FileFormat.EMPTY}
+    def is_json(self) -> bool:
+        """Whether it is made of JSON values."""
+        return self in {FileFormat.NDJSON, FileFormat.JSON}
 
 
 class UnreadableFileError(Exception):

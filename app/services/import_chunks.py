@@ -1,0 +1,162 @@
+"""Files as a stream of messages: a few hundred events at a time, each with the row it is from.
+
+Events go in as they are, rows of sheets and records through a mapping. A row that no event can be
+made of is an item of the message as well, with its cells as its bytes, so that it lies in
+quarantine like an event that can't be read. Reading blocks: it is done in threads.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+import orjson
+from typing_extensions import override
+
+from app.domain.errors import Fault
+from app.domain.events.ndjson import Lines
+from app.domain.events.wire import Message
+from app.services.import_reading import JsonFile
+from app.services.import_report import RowFault
+
+Found = TypeVar("Found")
+
+CHUNK_EVENTS: Final = 1_000
+CHUNK_BYTES: Final = 4 << 20
+LONGEST_SHOWN: Final = 200
+
+
+@dataclass(slots=True)
+class Chunk:
+    """A part of a file.
+
+    Attributes:
+        message: What it holds.
+        rows: The row of each item of the message, as seen in the file.
+        count: How many rows it is made of.
+        last_row: The last of them.
+        done: How far the file was read, in the unit of its source.
+        cells: Row -> its cells, of sheets and records.
+        columns: Position of an item -> pointer into it -> the column that it was read from.
+    """
+
+    message: Message
+    rows: Sequence[int]
+    count: int
+    last_row: int
+    done: int
+    cells: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    columns: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+
+    def row_fault(
+        self,
+        position: int,
+        fault: Fault,
+        *,
+        reason: str,
+        quarantine_id: str | None = None,
+        is_warning: bool = False,
+    ) -> RowFault:
+        """Say where in the file a fault of an item is."""
+        row = self.rows[position]
+        column = self.columns.get(position, {}).get(fault.pointer, "")
+        cells = self.cells.get(row)
+        if column and cells is not None:
+            value = cells.get(column)
+        else:
+            value = _value_at(self.message.items[position], fault.pointer)
+        return RowFault(
+            row,
+            column,
+            fault.pointer,
+            _shown(value),
+            reason,
+            fault.code,
+            fault.detail,
+            quarantine_id,
+            is_warning,
+        )
+
+
+class ChunkSource(Protocol):
+    """Gives a file chunk by chunk.
+
+    Attributes:
+        total: How much there is, in `unit`; None where only reading tells.
+        unit: `bytes` or `rows`.
+    """
+
+    @property
+    def total(self) -> int | None: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    def take(self) -> Chunk | None:
+        """Read the next chunk; None at the end. Blocks.
+
+        Raises:
+            UnreadableFileError: The rest can't be read; every chunk before it was given.
+        """
+        ...
+
+
+class EventChunks(ChunkSource):
+    """The events of a file of JSON."""
+
+    unit = "bytes"
+
+    def __init__(self, file: JsonFile, *, size: int) -> None:
+        self._file = file
+        self._lines = _chunks(file.lines(), lambda line: len(line.body), size)
+        self.total = file.size
+
+    @override
+    def take(self) -> Chunk | None:
+        lines = next(self._lines, None)
+        if lines is None:
+            return None
+        rows = [line.number for line in lines]
+        return Chunk(Lines(lines).message(), rows, len(rows), rows[-1], self._file.read)
+
+
+def _chunks(
+    found: Iterable[Found], weight_of: Callable[[Found], int], size: int
+) -> Iterator[list[Found]]:
+    """Gather what is found; what breaks is raised after all that came before it was given."""
+    gathered: list[Found] = []
+    weight = 0
+    try:
+        for one in found:
+            gathered.append(one)
+            weight += weight_of(one)
+            if len(gathered) >= size or weight >= CHUNK_BYTES:
+                yield gathered
+                gathered, weight = [], 0
+    except Exception:
+        if gathered:
+            yield gathered
+        raise
+    if gathered:
+        yield gathered
+
+
+def _value_at(item: object, pointer: str) -> object:
+    """Follow a JSON pointer as far as it leads; None where nothing is."""
+    value = item
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return None if value is item else value
+
+
+def _shown(value: object) -> str | None:
+    """Write a value for people, not all of a long one."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

@@ -1,0 +1,248 @@
+"""Imports: a file goes in chunk by chunk, and a report says what became of each row.
+
+One way for the command and for the inbox folder. While one chunk is written the next is read, but
+a chunk is handed on only when the one before is durable: the order of the file is the order of the
+log. Identities make a repeat harmless, so that whatever breaks off is simply done again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import structlog
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_after_delay,
+    wait_exponential,
+)
+from uuid6 import uuid7
+
+from app.db.event_log import is_answer_lost
+from app.db.imports import ImportRepository
+from app.domain.access import Principal
+from app.domain.imports import FileImport, ImportState, ImportWay, storable_name
+from app.domain.quarantine import NO_STORE
+from app.services.import_chunks import CHUNK_EVENTS, Chunk, ChunkSource, EventChunks
+from app.services.import_reading import FileFormat, JsonFile, UnreadableFileError, format_of
+from app.services.import_report import ImportReport
+from app.services.ingest import IngestService
+from app.services.taken import Taken
+from app.services.units import Accepted, Duplicate, Quarantined
+
+PATIENCE_SECONDS: Final = 300.0
+"""How long a database that is away is waited for."""
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an import is.
+
+    Attributes:
+        done: Of `total`, in `unit`.
+        total: None where it isn't known.
+        unit: `bytes` or `rows`.
+        rows: Rows that were dealt with.
+        waiting: Why it stands still; None while it moves.
+    """
+
+    done: int
+    total: int | None
+    unit: str
+    rows: int
+    waiting: str | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class ImportService:
+    """Takes in files."""
+
+    def __init__(
+        self,
+        repository: ImportRepository,
+        *,
+        ingest: IngestService,
+        max_line: int,
+        max_batch: int,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._repository = repository
+        self._ingest = ingest
+        self._max_line = max_line
+        self._chunk_events = min(CHUNK_EVENTS, max_batch)
+        self._patience = patience_seconds
+
+    async def import_file(
+        self,
+        path: Path,
+        *,
+        store_id: str | None = None,
+        mapping: str | Path | None = None,
+        principal: Principal,
+        dry_run: bool = False,
+        progress: OnProgress = lambda _: None,
+    ) -> ImportReport:
+        """Take in a file; a repeat is harmless, and quick.
+
+        Args:
+            path: What it holds is told by its content.
+            store_id: Whose rows they are, where the file doesn't say; events name their store.
+            mapping: A file of a mapping, or the name of a known one; None: the known one that fits.
+            principal: Events of stores that it is not bound to count as of an unknown store.
+            dry_run: Read and check only; nothing is stored, not in quarantine either.
+            progress: Told after each part, and when it has to wait.
+
+        Returns:
+            What became of it, to be closed; `stopped` where the database stayed away too long.
+
+        Raises:
+            UnreadableFileError: Nothing of it can be read, or no mapping fits.
+            OSError: It can't be opened.
+        """
+        begin = time.monotonic()
+        report = ImportReport(path.name, path.stat().st_size, dry_run)
+        try:
+            with ExitStack() as opened:
+                source = await self._open(path, opened, report)
+                await self._take_all(source, report, principal, progress)
+        except BaseException:
+            report.close()
+            raise
+        report.finish(time.monotonic() - begin)
+        return report
+
+    async def record(
+        self, report: ImportReport, *, store_id: str | None, started_at: datetime, sha256: str
+    ) -> None:
+        """Keep on record what a command has imported, for each of its stores."""
+        stores = {store for store in report.by_store if store != NO_STORE}
+        for store in sorted(stores | ({store_id} if store_id else set())):
+            import_id = str(uuid7())
+            part = report.of_store(store)
+            await self._repository.add(
+                FileImport(
+                    store_id=store,
+                    import_id=import_id,
+                    way=ImportWay.COMMAND,
+                    name=storable_name(report.file),
+                    size=report.size,
+                    state=ImportState.DONE if part.is_clean else ImportState.FAULTS,
+                    started_at=started_at,
+                    finished_at=started_at + timedelta(seconds=part.seconds),
+                    sha256=sha256,
+                    same_as=await self._repository.find_same(store, sha256, before=import_id),
+                    summary=part,
+                )
+            )
+            report.import_ids[store] = import_id
+
+    async def _open(self, path: Path, opened: ExitStack, report: ImportReport) -> ChunkSource:
+        """Open a file, told by its content."""
+        file_format = await asyncio.to_thread(format_of, path)
+        report.summary.format = file_format
+        if file_format is FileFormat.EMPTY:
+            raise UnreadableFileError("The file is empty. 文件是空的。")
+        file = opened.enter_context(JsonFile(path, file_format, limit=self._max_line))
+        return EventChunks(file, size=self._chunk_events)
+
+    async def _take_all(
+        self, source: ChunkSource, report: ImportReport, principal: Principal, progress: OnProgress
+    ) -> None:
+        """Read a chunk while the one before is written, to the end or to where it breaks."""
+        reading = asyncio.create_task(asyncio.to_thread(source.take))
+        try:
+            while (chunk := await reading) is not None:
+                reading = asyncio.create_task(asyncio.to_thread(source.take))
+                try:
+                    taken = await self._write(chunk, report, principal, progress)
+                except Exception as error:
+                    if not is_answer_lost(error):
+                        raise
+                    report.stopped = self._given_up(error, report.reached)
+                    return
+                _count(chunk, taken, report)
+                progress(Progress(chunk.done, source.total, source.unit, report.counts.rows))
+        except UnreadableFileError as error:
+            report.end_early(str(error))
+        finally:
+            # a thread can't be stopped, and the file must not be closed under it
+            await asyncio.gather(reading, return_exceptions=True)
+
+    def _given_up(self, error: Exception, reached: int) -> str:
+        return (
+            f"The database could not be reached for {self._patience:.0f} seconds ({error}). All up "
+            f"to row {reached} is in. Repeat the import when the database is back: what is in is "
+            "not taken twice. 数据库无法连接，恢复后重新导入即可，不会重复。"
+        )
+
+    async def _write(
+        self, chunk: Chunk, report: ImportReport, principal: Principal, progress: OnProgress
+    ) -> Taken:
+        """Hand a chunk on; while the database is away it is tried again."""
+
+        def wait(state: RetryCallState) -> None:
+            error = state.outcome and state.outcome.exception()
+            logger.info("the database is away; the import waits", error=str(error))
+            progress(Progress(chunk.done, None, "", report.counts.rows, waiting=str(error)))
+
+        do = self._ingest.validate if report.dry_run else self._ingest.ingest
+        again = AsyncRetrying(
+            retry=retry_if_exception(_is_away),
+            stop=stop_after_delay(self._patience),
+            wait=wait_exponential(multiplier=0.25, max=10),
+            before_sleep=wait,
+            reraise=True,
+        )
+        taken: Taken = await again(do, chunk.message, principal=principal)
+        return taken
+
+
+def _is_away(error: BaseException) -> bool:
+    return isinstance(error, Exception) and is_answer_lost(error)
+
+
+def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
+    """Count what became of a chunk, and note every fault with its place."""
+    report.counts.rows += chunk.count
+    report.reached = max(report.reached, chunk.last_row)
+    for position, (item, outcome) in enumerate(zip(taken.items, taken.outcomes, strict=True)):
+        match outcome:
+            case Accepted():
+                store_id = item["store"]
+                report.counts.accepted += 1
+                report.of_store(store_id).counts.accepted += 1
+            case Duplicate():
+                store_id = item["store"]
+                report.counts.duplicate += 1
+                report.of_store(store_id).counts.duplicate += 1
+            case Quarantined():
+                store_id = outcome.store_id
+                report.counts.quarantined += 1
+                report.of_store(store_id).counts.quarantined += 1
+                for fault in outcome.faults:
+                    report.note(
+                        chunk.row_fault(
+                            position,
+                            fault,
+                            reason=outcome.reason,
+                            quarantine_id=outcome.quarantine_id or None,
+                        ),
+                        store_id,
+                    )
+            case None:
+                message = "every event of a message has an outcome"
+                raise RuntimeError(message)
+        for fault in taken.warnings.get(position, ()):
+            report.note(
+                chunk.row_fault(position, fault, reason=fault.code, is_warning=True), store_id
+            )
