@@ -7,6 +7,7 @@ from functools import cached_property
 
 from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
+from app.db.imports import ImportRepository
 from app.db.installation import InstallationRepository
 from app.db.migrations import expected_revision
 from app.db.personal import PersonalRepository
@@ -28,6 +29,8 @@ from app.services.door import Door
 from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
+from app.services.imports import ImportService
+from app.services.inbox import InboxService
 from app.services.ingest import IngestService
 from app.services.kpis import KpiService
 from app.services.metrics import MetricsService
@@ -158,6 +161,32 @@ class Factory:
         return QuarantineService(
             self._quarantine_repository, ingest=self.ingest, time_source=self.time_source
         )
+
+    @cached_property
+    def imports(self) -> ImportService:
+        """The way in for files."""
+        return ImportService(
+            self._import_repository,
+            ingest=self.ingest,
+            max_line=self.settings.max_line_bytes,
+            max_batch=self.settings.max_batch,
+        )
+
+    @cached_property
+    def inbox(self) -> InboxService:
+        """Files that shops put into their folders."""
+        return InboxService(
+            self._import_repository,
+            inbox=self.settings.inbox_dir,
+            settle_seconds=self.settings.inbox_settle_seconds,
+            imports=self.imports,
+            stores=self.store_directory,
+            machine_time=SystemTimeSource(),
+        )
+
+    @cached_property
+    def _import_repository(self) -> ImportRepository:
+        return ImportRepository(self.database.read)
 
     @cached_property
     def _door(self) -> Door:

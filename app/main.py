@@ -30,6 +30,7 @@ from app.routers import (
     examples,
     follow_ups,
     health,
+    imports,
     jobs,
     kpis,
     quarantine,
@@ -54,6 +55,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     jobs.router,
     stores.router,
     quarantine.router,
+    imports.router,
     webhooks.router,
     sandbox.router,
     event_types.router,
@@ -65,6 +67,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
 TAGS: Final = (
     ("events", "Events 事件: what happened in the shop comes in here."),
     ("quarantine", "Quarantine 隔离区: events that could not be understood, kept with a reason."),
+    ("imports", "Imports 导入: files that came in, and what became of their rows."),
     ("stores", "Stores 门店: made before their first event."),
     ("repair-orders", "Repair orders 维修工单: status, promise, verdict and timeline."),
     ("follow-ups", "Follow-ups 客户回访: calls after the delivery, each with its window."),
@@ -166,6 +169,7 @@ def ticks_of(factory: Factory) -> list[Tick]:
         Tick("clocks", factory.settings.clock_interval_seconds, factory.clocks.do_due),
         Tick("webhooks", factory.settings.webhook_interval_seconds, webhooks_out.tick),
         Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
+        Tick("inbox", factory.settings.inbox_interval_seconds, factory.inbox.tick),
         Tick("metrics", factory.settings.refresh_interval_seconds, factory.metrics.refresh_behind),
         Tick("nightly", factory.settings.nightly_interval_seconds, factory.nightly.tick),
     ]
