@@ -21,6 +21,7 @@ from app.domain.events.form import Limits
 from app.domain.policies import DEFAULT_POLICIES, Policies
 from app.services.access import AccessService
 from app.services.appender import Appender
+from app.services.bulk import BulkService
 from app.services.clocks import ClockService
 from app.services.complaints import ComplaintService
 from app.services.customers import FileService
@@ -154,6 +155,11 @@ class Factory:
             door=self._door,
             max_batch=self.settings.max_batch,
         )
+
+    @cached_property
+    def bulk(self) -> BulkService:
+        """The way in for streams of any length."""
+        return BulkService(self.ingest, max_line_bytes=self.settings.max_line_bytes)
 
     @cached_property
     def quarantine(self) -> QuarantineService:

@@ -100,7 +100,13 @@ _FORGET_SECONDS: Final = 3600.0
 
 _FRAMEWORK_SUCCESS: Final = "Successful Response"
 
-_EXPOSED_HEADERS: Final = ("ETag", "Location", "Retry-After", REQUEST_ID_HEADER)
+_EXPOSED_HEADERS: Final = (
+    "ETag",
+    "Location",
+    "Preference-Applied",
+    "Retry-After",
+    REQUEST_ID_HEADER,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -192,7 +198,11 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         *stack,
         Middleware(problems.UnexpectedErrorMiddleware),
-        Middleware(problems.BodyLimitMiddleware, limit=settings.max_body_bytes),
+        Middleware(
+            problems.BodyLimitMiddleware,
+            limit=settings.max_body_bytes,
+            is_stream=events.is_stream,
+        ),
     ]
 
 

@@ -107,6 +107,12 @@ class Settings(BaseSettings):
         10 * 1024 * 1024, ge=1024, description="Largest body of a request, in bytes."
     )
     max_batch: int = Field(10_000, ge=1, description="Most events in one batch.")
+    max_line_bytes: int = Field(
+        1024 * 1024,
+        ge=1024,
+        description="Longest line of a stream of events that is held, in bytes. Of a longer one "
+        "the first bytes go to quarantine.",
+    )
     max_nesting: int = Field(32, ge=4, le=200, description="Deepest nesting of an unknown field.")
     max_text_length: int = Field(
         10_000, ge=256, description="Longest text in an event's unknown fields, in characters."

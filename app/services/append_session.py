@@ -163,12 +163,15 @@ class AppendSession:
                     self._refuse(unit, position, *refusal)
                     continue
                 targets[event.source, event.id] = _target(event)
-            seq += 1
+            seq = self._seq_after(seq)
             self._identities[identity] = (seq, event.content_hash)
             accepted.append(event)
             unit.outcomes.append(Accepted(seq))
             self._resolve(unit, position, seq)
         return accepted[before:]
+
+    def _seq_after(self, seq: int) -> int:
+        return seq + 1
 
     async def _run_command(self, unit: Command) -> None:
         kept = unit.idempotency
@@ -427,10 +430,11 @@ class AppendSession:
 
 
 def _conflict(seq: int) -> Fault:
+    which = f"event {seq}" if seq else "an event before it"
     return Fault(
         "/id",
         "identity-conflict",
-        f"Source and id are those of event {seq}, whose content differs. A correction is a new "
+        f"Source and id are those of {which}, whose content differs. A correction is a new "
         "event with an id of its own; retract the old one.",
     )
 

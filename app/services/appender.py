@@ -22,7 +22,8 @@ from app.domain.policies import Policies
 from app.services.append_session import AppendSession
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
-from app.services.units import Answer, Command, Reparse, Unit
+from app.services.trial import Earlier, TrialSession
+from app.services.units import Answer, Command, Facts, Reparse, Unit
 
 logger = structlog.get_logger(__name__)
 
@@ -62,6 +63,8 @@ class Appender:
         self._closed = False
         self._largest = 0
         self._planned_at: dict[int, int] = {}
+        # what has no group keeps to one connection: the lanes must not wait for it
+        self._apart = asyncio.Semaphore()
 
     async def submit(self, unit: Unit) -> None:
         """Do a unit of work; when this returns, what it decided is durable.
@@ -95,6 +98,50 @@ class Appender:
             message = "a command that was done has an answer"
             raise RuntimeError(message)
         return command.answer
+
+    async def submit_together(self, units: Sequence[Facts]) -> bool:
+        """Write facts of several stores in one transaction, if all of them would be accepted.
+
+        It has no part in any group: the heads of its stores are locked, in order of code, what
+        would become of each event is found out under the locks, and only then it is written. One
+        transaction over several stores is for a single node (design/distribution.md, 4).
+
+        Returns:
+            Whether it is written. If not, nothing is; the units carry the outcomes all the same.
+
+        Raises:
+            DomainError: There is no such store.
+            asyncpg.PostgresError, OSError: As of `submit`.
+        """
+        async with self._apart, self._pool.acquire() as connection, connection.transaction():
+            log = EventLog(connection)
+            await log.lock_heads({unit.store_id for unit in units})
+            if not await self._try_out(log, units, Earlier()):
+                return False
+            for error in await self._attempt(log, units):
+                if error is not None:
+                    raise error
+        return True
+
+    async def try_out(self, units: Sequence[Facts], earlier: Earlier) -> None:
+        """Find out what would become of facts; takes no locks and writes nothing.
+
+        Args:
+            units: Get the outcomes, without seqs and quarantine ids of their own.
+            earlier: What of the same request was tried before, and would be in the log by now.
+        """
+        async with self._apart, self._pool.acquire() as connection:
+            await self._try_out(EventLog(connection), units, earlier)
+
+    async def _try_out(self, log: EventLog, units: Sequence[Facts], earlier: Earlier) -> bool:
+        session = TrialSession(
+            log,
+            now=await self._time_source.now(),
+            stores=await self._stores.get_many({unit.store_id for unit in units}),
+            policies=self._policies,
+            reparse=self._reparse,
+        )
+        return await session.try_out(units, earlier)
 
     async def close(self) -> None:
         """Finish what was handed in, then take nothing more."""

@@ -18,14 +18,14 @@ Reparse = Callable[[Item, datetime], NewEvent | Rejected]
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The event is in the log."""
+    """The event is in the log; with seq 0 it would be, had it not only been tried."""
 
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The same event is in the log already."""
+    """The same event is in the log already; with seq 0 in what was only tried, before it."""
 
     seq: int
 

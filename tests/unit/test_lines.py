@@ -2,6 +2,7 @@
 
 import hashlib
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -26,7 +27,7 @@ def bodies(*parts: bytes) -> list[tuple[int, bytes]]:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     bounds = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(bounds)]
 
 
 @given(st.lists(st.tuples(TEXTS, ENDS)), TEXTS, st.lists(st.integers(0, 10_000)), st.booleans())
