@@ -128,9 +128,7 @@ class ImportRepository:
         """Lengthen the lease; False if the import is no longer this claim's."""
         return await self._change(_RENEW, claim, lease_until)
 
-    async def note_content(
-        self, claim: FileImport, *, sha256: str, same_as: str | None
-    ) -> bool:
+    async def note_content(self, claim: FileImport, *, sha256: str, same_as: str | None) -> bool:
         """Note what the file holds, and which import took the same in before."""
         return await self._change(_NOTE_CONTENT, claim, sha256, same_as)
 

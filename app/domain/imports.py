@@ -29,7 +29,15 @@ MARKER: Final = ".done"
 EXAMPLES: Final = 20
 """Faults that a summary shows."""
 
-_UNFINISHED: Final = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart")
+_UNFINISHED: Final = (
+    ".part",
+    ".partial",
+    ".tmp",
+    ".temp",
+    ".crdownload",
+    ".download",
+    ".filepart",
+)
 _OF_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
 _LONGEST_NAME: Final = 240
 """Bytes; most file systems take 255."""

@@ -25,7 +25,7 @@ from openpyxl.styles import Font, PatternFill
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
-from app.domain.imports import FAULT_COLUMN
+from app.domain.imports import FAULT_COLUMN, FAULTS
 from app.services import inbox_folder
 from app.services.import_reading import FileFormat
 from app.services.import_report import FaultLog, ImportReport, RowFault
@@ -38,6 +38,9 @@ _BOLD: Final = Font(bold=True)
 _MOST_CELLS: Final = 400_000
 """Cells of a workbook that is changed in place; a larger one is written anew, row by row."""
 
+_HELD: Final = (int, float, bool, datetime, date, time, timedelta, Decimal)
+"""What a workbook holds as it is; all else becomes text."""
+
 _MOST_COMMENTS: Final = 2_000
 
 
@@ -48,7 +51,7 @@ def return_with_faults(taken: Path, folder: Path, report: ImportReport) -> Path:
         The copy; of JSON the list of faults.
     """
     name = taken.name.removesuffix(".gz")
-    draft = folder / inbox_folder.FAULTS / f".{taken.parent.name}.part"
+    draft = folder / FAULTS / f".{taken.parent.name}.part"
     draft.parent.mkdir(parents=True, exist_ok=True)
     is_json = report.summary.format in {FileFormat.NDJSON, FileFormat.JSON}
     if is_json:
@@ -171,12 +174,9 @@ def _put(cells: list[str], place: int, text: str) -> None:
 
 def _mark_in_place(path: Path, sheet: Sheet, faults: _Faults, target: Path) -> None:
     """Mark a workbook as it is; whatever else it holds stays."""
-    try:
-        workbook = load_workbook(path)
-        page = workbook[sheet.name] if sheet.name in workbook.sheetnames else None
-    except (InvalidFileException, KeyError, ValueError, TypeError, OSError):
-        page = None
-    if not isinstance(page, Worksheet) or sheet.header_row is None:
+    workbook = _loaded(path)
+    page = workbook[sheet.name] if workbook and sheet.name in workbook.sheetnames else None
+    if workbook is None or not isinstance(page, Worksheet) or sheet.header_row is None:
         _write_anew(sheet, faults, target)
         return
     columns = dict(zip(sheet.columns, sheet.places, strict=True))
@@ -199,6 +199,14 @@ def _mark_in_place(path: Path, sheet: Sheet, faults: _Faults, target: Path) -> N
                 if comments <= _MOST_COMMENTS:
                     marked.comment = _comment(fault)
     workbook.save(target)
+
+
+def _loaded(path: Path) -> Workbook | None:
+    """Open a workbook to change it; None where that can't be done, though it could be read."""
+    try:
+        return load_workbook(path)
+    except (InvalidFileException, KeyError, ValueError, TypeError, OSError):
+        return None
 
 
 def _wipe(page: Worksheet, header_row: int, place: int) -> None:
@@ -237,7 +245,7 @@ def _write_anew(sheet: Sheet, faults: _Faults, target: Path) -> None:
             page.append([])
         written = row.number
         found = faults.of(row.number)
-        cells = [_cell(page, value) for value in _filled(row, columns, place)]
+        cells: list[Any] = [_cell(page, value) for value in _filled(row, columns, place)]
         if found:
             cells[place] = _cell(page, _said(found), red=True)
         for fault in found:
@@ -263,16 +271,13 @@ def _filled(row: Row, columns: Mapping[str, int], place: int) -> list[Any]:
     return cells
 
 
-def _cell(
-    page: Any, value: object, *, bold: bool = False, red: bool = False
-) -> WriteOnlyCell | None:
+def _cell(page: Any, value: object, *, bold: bool = False, red: bool = False) -> Any:
     """Make a cell that shows a value as it was; a text is never taken for a formula."""
     if value is None or value == "":
         return None
-    if not isinstance(value, str | int | float | bool | datetime | date | time | timedelta | Decimal):
-        value = str(value)
-    cell = WriteOnlyCell(page, _clean(value) if isinstance(value, str) else value)
-    if isinstance(value, str):
+    written: Any = value if isinstance(value, _HELD) else _clean(str(value))
+    cell = WriteOnlyCell(page, written)
+    if isinstance(written, str):
         cell.data_type = "s"
     if bold:
         cell.font = _BOLD

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import orjson
-from typing_extensions import override
 
 from app.domain.errors import Fault
 from app.domain.events.ndjson import Lines
@@ -21,7 +20,7 @@ from app.services.import_report import RowFault
 Found = TypeVar("Found")
 
 CHUNK_EVENTS: Final = 1_000
-CHUNK_BYTES: Final = 4 << 20
+CHUNK_BYTES: Final = 2 << 20
 LONGEST_SHOWN: Final = 200
 
 
@@ -81,15 +80,15 @@ class ChunkSource(Protocol):
     """Gives a file chunk by chunk.
 
     Attributes:
-        total: How much there is, in `unit`; None where only reading tells.
         unit: `bytes` or `rows`.
     """
 
-    @property
-    def total(self) -> int | None: ...
+    unit: str
 
     @property
-    def unit(self) -> str: ...
+    def total(self) -> int | None:
+        """How much there is, in `unit`; None where only reading tells."""
+        ...
 
     def take(self) -> Chunk | None:
         """Read the next chunk; None at the end. Blocks.
@@ -100,18 +99,18 @@ class ChunkSource(Protocol):
         ...
 
 
-class EventChunks(ChunkSource):
-    """The events of a file of JSON."""
+class EventChunks:
+    """The events of a file of JSON, as a `ChunkSource`."""
 
     unit = "bytes"
 
     def __init__(self, file: JsonFile, *, size: int) -> None:
         self._file = file
         self._lines = _chunks(file.lines(), lambda line: len(line.body), size)
-        self.total = file.size
+        self.total: int | None = file.size
 
-    @override
     def take(self) -> Chunk | None:
+        """Read the next chunk."""
         lines = next(self._lines, None)
         if lines is None:
             return None

@@ -13,6 +13,7 @@ from typing import IO, Any, Final, Self
 import msgspec
 
 from app.domain.imports import ImportCounts, ImportExample, ImportSummary
+from app.services.units import Accepted, Duplicate, Outcome, Quarantined
 
 _IN_MEMORY: Final = 1 << 18
 
@@ -114,6 +115,17 @@ class ImportReport:
         if store_id not in self.by_store:
             self.by_store[store_id] = ImportSummary(self.summary.format, self.summary.mapping)
         return self.by_store[store_id]
+
+    def count(self, outcome: Outcome, store_id: str) -> None:
+        """Count an event, or a row that none could be made of."""
+        for counts in (self.counts, self.of_store(store_id).counts):
+            match outcome:
+                case Accepted():
+                    counts.accepted += 1
+                case Duplicate():
+                    counts.duplicate += 1
+                case Quarantined():
+                    counts.quarantined += 1
 
     def note(self, fault: RowFault, store_id: str) -> None:
         """Note a fault of a row, or a warning."""

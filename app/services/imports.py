@@ -7,7 +7,7 @@ log. Identities make a repeat harmless, so that whatever breaks off is simply do
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,9 +32,11 @@ from app.domain.quarantine import NO_STORE
 from app.services.import_chunks import CHUNK_EVENTS, Chunk, ChunkSource, EventChunks
 from app.services.import_reading import FileFormat, JsonFile, UnreadableFileError, format_of
 from app.services.import_report import ImportReport
+from app.services.incoming import Incoming
 from app.services.ingest import IngestService
 from app.services.taken import Taken
-from app.services.units import Accepted, Duplicate, Quarantined
+from app.services.trial import Earlier
+from app.services.units import Quarantined
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a database that is away is waited for."""
@@ -62,6 +64,11 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
+Take = Callable[[Incoming], Awaitable[Taken]]
+
+
+def _say_nothing(_: Progress) -> None:
+    """Tell nobody."""
 
 
 class ImportService:
@@ -90,14 +97,14 @@ class ImportService:
         mapping: str | Path | None = None,
         principal: Principal,
         dry_run: bool = False,
-        progress: OnProgress = lambda _: None,
+        progress: OnProgress = _say_nothing,
     ) -> ImportReport:
         """Take in a file; a repeat is harmless, and quick.
 
         Args:
             path: What it holds is told by its content.
             store_id: Whose rows they are, where the file doesn't say; events name their store.
-            mapping: A file of a mapping, or the name of a known one; None: the known one that fits.
+            mapping: File of a mapping, or name of a known one; None: the known one that fits.
             principal: Events of stores that it is not bound to count as of an unknown store.
             dry_run: Read and check only; nothing is stored, not in quarantine either.
             progress: Told after each part, and when it has to wait.
@@ -110,7 +117,8 @@ class ImportService:
             OSError: It can't be opened.
         """
         begin = time.monotonic()
-        report = ImportReport(path.name, path.stat().st_size, dry_run)
+        size = (await asyncio.to_thread(path.stat)).st_size
+        report = ImportReport(path.name, size, dry_run)
         try:
             with ExitStack() as opened:
                 source = await self._open(path, opened, report)
@@ -159,52 +167,84 @@ class ImportService:
         self, source: ChunkSource, report: ImportReport, principal: Principal, progress: OnProgress
     ) -> None:
         """Read a chunk while the one before is written, to the end or to where it breaks."""
-        reading = asyncio.create_task(asyncio.to_thread(source.take))
+        take = self._taker(report)
+        reading = asyncio.create_task(self._read(source, principal))
         try:
-            while (chunk := await reading) is not None:
-                reading = asyncio.create_task(asyncio.to_thread(source.take))
+            while (read := await reading) is not None:
+                reading = asyncio.create_task(self._read(source, principal))
                 try:
-                    taken = await self._write(chunk, report, principal, progress)
+                    taken = await self._write(read, take, principal, progress)
                 except Exception as error:
                     if not is_answer_lost(error):
                         raise
                     report.stopped = self._given_up(error, report.reached)
                     return
-                _count(chunk, taken, report)
-                progress(Progress(chunk.done, source.total, source.unit, report.counts.rows))
+                _count(read.chunk, taken, report)
+                progress(Progress(read.chunk.done, source.total, source.unit, report.counts.rows))
         except UnreadableFileError as error:
             report.end_early(str(error))
         finally:
             # a thread can't be stopped, and the file must not be closed under it
             await asyncio.gather(reading, return_exceptions=True)
 
+    def _taker(self, report: ImportReport) -> Take:
+        if not report.dry_run:
+            return self._ingest.take
+        earlier = Earlier()
+        return lambda incoming: self._ingest.try_out(incoming, earlier)
+
+    async def _read(self, source: ChunkSource, principal: Principal) -> "_Read | None":
+        """Read the next chunk, at the door too; None at the end of the file."""
+        chunk = await asyncio.to_thread(source.take)
+        if chunk is None:
+            return None
+        try:
+            return _Read(chunk, await self._ingest.read(chunk.message, principal=principal))
+        except Exception as error:
+            if not is_answer_lost(error):
+                raise
+            return _Read(chunk, None)  # it is read again when the database is back
+
     def _given_up(self, error: Exception, reached: int) -> str:
         return (
-            f"The database could not be reached for {self._patience:.0f} seconds ({error}). All up "
-            f"to row {reached} is in. Repeat the import when the database is back: what is in is "
+            f"The database could not be reached for {self._patience:.0f} seconds ({error}). All "
+            f"up to row {reached} is in. Repeat the import when the database is back: what is in is "
             "not taken twice. 数据库无法连接，恢复后重新导入即可，不会重复。"
         )
 
     async def _write(
-        self, chunk: Chunk, report: ImportReport, principal: Principal, progress: OnProgress
+        self, read: "_Read", take: Take, principal: Principal, progress: OnProgress
     ) -> Taken:
         """Hand a chunk on; while the database is away it is tried again."""
+        chunk = read.chunk
 
-        def wait(state: RetryCallState) -> None:
+        def say(state: RetryCallState) -> None:
             error = state.outcome and state.outcome.exception()
             logger.info("the database is away; the import waits", error=str(error))
-            progress(Progress(chunk.done, None, "", report.counts.rows, waiting=str(error)))
+            progress(Progress(chunk.done, None, "", chunk.last_row, waiting=str(error)))
 
-        do = self._ingest.validate if report.dry_run else self._ingest.ingest
+        async def do() -> Taken:
+            incoming, read.incoming = read.incoming, None  # a second try begins anew
+            if incoming is None:
+                incoming = await self._ingest.read(chunk.message, principal=principal)
+            return await take(incoming)
+
         again = AsyncRetrying(
             retry=retry_if_exception(_is_away),
             stop=stop_after_delay(self._patience),
             wait=wait_exponential(multiplier=0.25, max=10),
-            before_sleep=wait,
+            before_sleep=say,
             reraise=True,
         )
-        taken: Taken = await again(do, chunk.message, principal=principal)
-        return taken
+        return await again(do)
+
+
+@dataclass(slots=True)
+class _Read:
+    """A chunk, and what the door made of it; None if that must be asked again."""
+
+    chunk: Chunk
+    incoming: Incoming | None
 
 
 def _is_away(error: BaseException) -> bool:
@@ -216,32 +256,20 @@ def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
     report.counts.rows += chunk.count
     report.reached = max(report.reached, chunk.last_row)
     for position, (item, outcome) in enumerate(zip(taken.items, taken.outcomes, strict=True)):
-        match outcome:
-            case Accepted():
-                store_id = item["store"]
-                report.counts.accepted += 1
-                report.of_store(store_id).counts.accepted += 1
-            case Duplicate():
-                store_id = item["store"]
-                report.counts.duplicate += 1
-                report.of_store(store_id).counts.duplicate += 1
-            case Quarantined():
-                store_id = outcome.store_id
-                report.counts.quarantined += 1
-                report.of_store(store_id).counts.quarantined += 1
-                for fault in outcome.faults:
-                    report.note(
-                        chunk.row_fault(
-                            position,
-                            fault,
-                            reason=outcome.reason,
-                            quarantine_id=outcome.quarantine_id or None,
-                        ),
-                        store_id,
-                    )
-            case None:
-                message = "every event of a message has an outcome"
-                raise RuntimeError(message)
+        if outcome is None:
+            message = "every event of a message has an outcome"
+            raise RuntimeError(message)
+        store_id = outcome.store_id if isinstance(outcome, Quarantined) else item["store"]
+        report.count(outcome, store_id)
+        if isinstance(outcome, Quarantined):
+            for fault in outcome.faults:
+                found = chunk.row_fault(
+                    position,
+                    fault,
+                    reason=outcome.reason,
+                    quarantine_id=outcome.quarantine_id or None,
+                )
+                report.note(found, store_id)
         for fault in taken.warnings.get(position, ()):
             report.note(
                 chunk.row_fault(position, fault, reason=fault.code, is_warning=True), store_id

@@ -263,14 +263,14 @@ class InboxService:
             try:
                 await self._import(claim, store, folder, taken)
             except UnreadableFileError as error:
-                await self._return(claim, store, folder, taken, str(error))
+                await self._return(claim, folder, taken, str(error))
             except PermissionError:
-                await self._return(claim, store, folder, taken, _NO_PERMISSION)
+                await self._return(claim, folder, taken, _NO_PERMISSION)
             except Exception:
                 if claim.attempts < MOST_ATTEMPTS:
                     raise
                 logger.exception("inbox: a file is given up", store_id=claim.store_id)
-                await self._return(claim, store, folder, taken, _GIVEN_UP)
+                await self._return(claim, folder, taken, _GIVEN_UP)
 
     async def _import(self, claim: FileImport, store: Store, folder: Path, taken: Path) -> None:
         before = await _on_disk(inbox_folder.look_at, taken)
@@ -299,9 +299,7 @@ class InboxService:
 
     async def _note_content(self, claim: FileImport, taken: Path) -> None:
         sha256 = await _on_disk(inbox_folder.sha256_of, taken)
-        same_as = await self._repository.find_same(
-            claim.store_id, sha256, before=claim.import_id
-        )
+        same_as = await self._repository.find_same(claim.store_id, sha256, before=claim.import_id)
         if same_as is not None:
             logger.info(
                 "inbox: the same content was imported before",
@@ -323,9 +321,7 @@ class InboxService:
         await _on_disk(inbox_folder.remove_working, folder, claim.import_id)
         return moved
 
-    async def _return(
-        self, claim: FileImport, store: Store, folder: Path, taken: Path, problem: str
-    ) -> None:
+    async def _return(self, claim: FileImport, folder: Path, taken: Path, problem: str) -> None:
         """Return a file of which nothing could be read, with a text beside it."""
         summary = ImportSummary(problem=problem)
         if not await self._repository.note_summary(claim, summary):
@@ -334,9 +330,7 @@ class InboxService:
         await _on_disk(inbox_folder.remove_working, folder, claim.import_id)
         await self._finish(claim, summary, moved)
 
-    async def _finish(
-        self, claim: FileImport, summary: ImportSummary, moved: Path | None
-    ) -> None:
+    async def _finish(self, claim: FileImport, summary: ImportSummary, moved: Path | None) -> None:
         state = ImportState.DONE
         if not summary.is_clean:
             state = ImportState.FAULTS if summary.counts.rows else ImportState.FAILED
@@ -416,7 +410,7 @@ _NO_PERMISSION: Final = (
     "服务没有读取此文件的权限。请为服务账户授予该文件夹的读写权限，然后重新放入文件。"
 )
 _GIVEN_UP: Final = (
-    "The service failed on this file several times; its log says why. Nothing of it was lost: what "
-    "is in is in, and the file may be put in again when the trouble is mended.\n"
+    "The service failed on this file several times; its log says why. Nothing of it was lost: "
+    "what is in is in, and the file may be put in again when the trouble is mended.\n"
     "服务多次处理此文件失败，原因见服务日志。已导入的数据不会丢失，问题解决后可重新放入。"
 )

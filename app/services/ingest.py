@@ -148,6 +148,7 @@ class IngestService:
     ) -> Collection[str]:
         """Look up the stores that the events name, without those that the caller may not write."""
         named = {item.get("store") for item in items if isinstance(item, dict)}
+        named |= {item.store_id for item in items if isinstance(item, Rejected)}
         codes = [code for code in named if isinstance(code, str) and is_store_code(code)]
         if principal is not None:
             codes = [code for code in codes if principal.may(code)]

@@ -86,9 +86,7 @@ class ImportOut(BaseModel):
             mapping=summary.mapping,
             counts=ImportCountsOut(**msgspec.structs.asdict(summary.counts)) if done else None,
             by_reason=summary.by_reason,
-            faults=[
-                ImportFaultOut(**msgspec.structs.asdict(fault)) for fault in summary.examples
-            ],
+            faults=[ImportFaultOut(**msgspec.structs.asdict(fault)) for fault in summary.examples],
             problem=summary.problem,
             seconds=summary.seconds if done else None,
         )
