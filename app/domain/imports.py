@@ -4,7 +4,7 @@ Also the rules of an inbox folder that need no disk: which names are left alone,
 called where its name is taken or too long.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,8 @@ from pathlib import PurePath
 from typing import Final
 
 import msgspec
+
+from app.domain.events.envelope import Reason
 
 FAULT_COLUMN: Final = "错误 Faults"
 """What a returned sheet has more than the one that was put in; never read."""
@@ -41,6 +43,31 @@ _UNFINISHED: Final = (
 _OF_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
 _LONGEST_NAME: Final = 240
 """Bytes; most file systems take 255."""
+
+
+ADVICE: Final[Mapping[str, str]] = {
+    Reason.MISSING_ATTRIBUTE: "Send the event with all its attributes. 补全必填属性后重发。",
+    Reason.UNSUPPORTED_VERSION: "Send it in a version that is known here. 请使用受支持的版本。",
+    Reason.UNKNOWN_TYPE: "Use a type of docs/events.md. 请使用已知的事件类型。",
+    Reason.UNKNOWN_STORE: (
+        "Make the store (PUT /v1/stores/<code>) or correct its code, then replay. "
+        "请先创建门店或更正编号，再重放。"
+    ),
+    Reason.INVALID_DATA: (
+        "Correct the value and import the file again, or correct it in quarantine and replay. "
+        "请更正该值后重新导入，或在隔离区更正后重放。"
+    ),
+    Reason.TIME_IN_FUTURE: (
+        "Check the clock and the time zone of the sender, then replay. 请检查时间和时区。"
+    ),
+    Reason.IDENTITY_CONFLICT: (
+        "A correction needs an id of its own; retract the old event. 更正须使用新编号并撤回原事件。"
+    ),
+    Reason.RETRACTION_TARGET_UNKNOWN: (
+        "It enters by itself when the event that it takes back comes. 等待被撤回的事件到达。"
+    ),
+}
+"""What to do about each reason, for people."""
 
 
 class ImportWay(StrEnum):
@@ -82,10 +109,12 @@ class ImportCounts(msgspec.Struct):
 
     Attributes:
         rows: Rows or lines that were read; one may hold several events, or none.
+        skipped: Rows that are none of the data: totals, repeated headings.
         warnings: What was taken but deserves a look.
     """
 
     rows: int = 0
+    skipped: int = 0
     accepted: int = 0
     duplicate: int = 0
     quarantined: int = 0

@@ -89,7 +89,7 @@ class _Faults:
     """The faults of each row, asked for in the order of rows."""
 
     def __init__(self, faults: FaultLog) -> None:
-        real = (fault for fault in faults if not fault.is_warning and fault.row > 0)
+        real = (fault for fault in faults.by_row() if not fault.is_warning)
         self._groups: Iterator[tuple[int, list[RowFault]]] = (
             (row, list(group)) for row, group in groupby(real, key=lambda fault: fault.row)
         )
@@ -187,7 +187,7 @@ def _mark_in_place(path: Path, sheet: Sheet, faults: _Faults, target: Path) -> N
         _wipe(page, sheet.header_row, place + 1)
     comments = 0
     for row, found in faults.rest():
-        cell = page.cell(row, place + 1, _clean(_said(found)))
+        cell = page.cell(row, place + 1, clean_text(_said(found)))
         cell.fill = _RED
         for fault in found:
             if fault.column not in columns:
@@ -231,23 +231,23 @@ def _write_anew(sheet: Sheet, faults: _Faults, target: Path) -> None:
     place = columns.get(FAULT_COLUMN, max(sheet.places, default=-1) + 1)
     header_row = sheet.header_row or 1
     for above in sheet.above:
-        page.append([_cell(page, value) for value in above])
+        page.append([text_cell(page, value) for value in above])
     for _ in range(len(sheet.above), header_row - 1):
         page.append([])
     names: list[Any] = [None] * (place + 1)
     for name, at in columns.items():
         names[at] = name
     names[place] = FAULT_COLUMN
-    page.append([_cell(page, name, bold=True) for name in names])
+    page.append([text_cell(page, name, bold=True) for name in names])
     written, comments = header_row, 0
     for row in sheet.rows():
         for _ in range(written + 1, row.number):
             page.append([])
         written = row.number
         found = faults.of(row.number)
-        cells: list[Any] = [_cell(page, value) for value in _filled(row, columns, place)]
+        cells: list[Any] = [text_cell(page, value) for value in _filled(row, columns, place)]
         if found:
-            cells[place] = _cell(page, _said(found), red=True)
+            cells[place] = text_cell(page, _said(found), red=True)
         for fault in found:
             if fault.column in columns:
                 comments += 1
@@ -271,11 +271,11 @@ def _filled(row: Row, columns: Mapping[str, int], place: int) -> list[Any]:
     return cells
 
 
-def _cell(page: Any, value: object, *, bold: bool = False, red: bool = False) -> Any:
+def text_cell(page: Any, value: object, *, bold: bool = False, red: bool = False) -> Any:
     """Make a cell that shows a value as it was; a text is never taken for a formula."""
     if value is None or value == "":
         return None
-    written: Any = value if isinstance(value, _HELD) else _clean(str(value))
+    written: Any = value if isinstance(value, _HELD) else clean_text(str(value))
     cell = WriteOnlyCell(page, written)
     if isinstance(written, str):
         cell.data_type = "s"
@@ -286,10 +286,10 @@ def _cell(page: Any, value: object, *, bold: bool = False, red: bool = False) ->
     return cell
 
 
-def _clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Leave out what a workbook can't hold."""
     return ILLEGAL_CHARACTERS_RE.sub("", text)[:32_000]
 
 
 def _comment(fault: RowFault) -> Comment:
-    return Comment(_clean(fault.detail)[:500], AUTHOR, height=90, width=260)
+    return Comment(clean_text(fault.detail)[:500], AUTHOR, height=90, width=260)

@@ -1,14 +1,13 @@
 """Files as a stream of messages: a few hundred events at a time, each with the row it is from.
 
-Events go in as they are, rows of sheets and records through a mapping. A row that no event can be
-made of is an item of the message as well, with its cells as its bytes, so that it lies in
-quarantine like an event that can't be read. Reading blocks: it is done in threads.
+Reading blocks: it is done in threads.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
 import orjson
 
 from app.domain.errors import Fault
@@ -16,6 +15,7 @@ from app.domain.events.ndjson import Lines
 from app.domain.events.wire import Message
 from app.services.import_reading import JsonFile
 from app.services.import_report import RowFault
+from app.services.units import Quarantined
 
 Found = TypeVar("Found")
 
@@ -34,8 +34,11 @@ class Chunk:
         count: How many rows it is made of.
         last_row: The last of them.
         done: How far the file was read, in the unit of its source.
+        skipped: Rows that are none of the data: totals, repeated headings.
         cells: Row -> its cells, of sheets and records.
-        columns: Position of an item -> pointer into it -> the column that it was read from.
+        column_of: Event type and pointer into the event -> the column that it was read from.
+        faults: Position of an item that is a row -> what is wrong with its cells.
+        warnings: Of rows that were read but deserve a look.
     """
 
     message: Message
@@ -43,26 +46,40 @@ class Chunk:
     count: int
     last_row: int
     done: int
+    skipped: int = 0
     cells: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    columns: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    column_of: Callable[[str, str], str] | None = None
+    faults: Mapping[int, Sequence[RowFault]] = field(default_factory=dict)
+    warnings: Sequence[RowFault] = ()
 
-    def row_fault(
+    def faults_of(self, position: int, outcome: Quarantined) -> Iterator[RowFault]:
+        """Say where in the file the faults of an item are that lies in quarantine."""
+        quarantine_id = outcome.quarantine_id or None
+        if position in self.faults:
+            for found in self.faults[position]:
+                yield msgspec.structs.replace(found, quarantine_id=quarantine_id)
+            return
+        for fault in outcome.faults:
+            yield self._placed(position, fault, outcome.reason, quarantine_id=quarantine_id)
+
+    def warning_of(self, position: int, fault: Fault) -> RowFault:
+        """Say where in the file something is that deserves a look."""
+        return self._placed(position, fault, fault.code, is_warning=True)
+
+    def _placed(
         self,
         position: int,
         fault: Fault,
-        *,
         reason: str,
+        *,
         quarantine_id: str | None = None,
         is_warning: bool = False,
     ) -> RowFault:
-        """Say where in the file a fault of an item is."""
-        row = self.rows[position]
-        column = self.columns.get(position, {}).get(fault.pointer, "")
-        cells = self.cells.get(row)
-        if column and cells is not None:
-            value = cells.get(column)
-        else:
-            value = _value_at(self.message.items[position], fault.pointer)
+        row, item = self.rows[position], self.message.items[position]
+        column, value = "", _value_at(item, fault.pointer)
+        if self.column_of is not None and isinstance(item, dict):
+            column = self.column_of(str(item.get("type")), fault.pointer)
+            value = self.cells[row].get(column, value)
         return RowFault(
             row,
             column,
@@ -106,7 +123,7 @@ class EventChunks:
 
     def __init__(self, file: JsonFile, *, size: int) -> None:
         self._file = file
-        self._lines = _chunks(file.lines(), lambda line: len(line.body), size)
+        self._lines = chunks_of(file.lines(), lambda line: len(line.body), size)
         self.total: int | None = file.size
 
     def take(self) -> Chunk | None:
@@ -118,7 +135,7 @@ class EventChunks:
         return Chunk(Lines(lines).message(), rows, len(rows), rows[-1], self._file.read)
 
 
-def _chunks(
+def chunks_of(
     found: Iterable[Found], weight_of: Callable[[Found], int], size: int
 ) -> Iterator[list[Found]]:
     """Gather what is found; what breaks is raised after all that came before it was given."""

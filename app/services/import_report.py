@@ -5,7 +5,7 @@ no memory; they come in the order of the rows.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -13,6 +13,7 @@ from typing import IO, Any, Final, Self
 import msgspec
 
 from app.domain.imports import ImportCounts, ImportExample, ImportSummary
+from app.domain.quarantine import NO_STORE
 from app.services.units import Accepted, Duplicate, Outcome, Quarantined
 
 _IN_MEMORY: Final = 1 << 18
@@ -53,15 +54,21 @@ class FaultLog:
     """Faults in order, kept on disk once they are many. Close it when the report was used."""
 
     def __init__(self) -> None:
+        self._last_row = 0
+        self._in_order = True
         # closed by `close`, which the report's user calls
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
         self._encode = msgspec.json.Encoder().encode
-        self.count = 0
 
     def add(self, fault: RowFault) -> None:
         """Note a fault."""
         self._file.write(self._encode(fault) + b"\n")
-        self.count += 1
+        self._in_order = self._in_order and fault.row >= self._last_row
+        self._last_row = fault.row
+
+    def by_row(self) -> Iterable[RowFault]:
+        """Give the faults in the order of their rows; a mapping that groups rows mixes them."""
+        return self if self._in_order else sorted(self, key=lambda fault: fault.row)
 
     def __iter__(self) -> Iterator[RowFault]:
         decode = msgspec.json.Decoder(RowFault).decode
@@ -83,6 +90,7 @@ class ImportReport:
         file: Its name.
         size: Its bytes.
         dry_run: Whether nothing was stored.
+        store_id: Whose file it is, where that was said; else "".
         summary: Of the whole file.
         by_store: Code -> the store's part; "" is that of no known store.
         reached: The last row that was dealt with.
@@ -93,6 +101,7 @@ class ImportReport:
     file: str
     size: int
     dry_run: bool
+    store_id: str = NO_STORE
     summary: ImportSummary = field(default_factory=ImportSummary)
     by_store: dict[str, ImportSummary] = field(default_factory=dict)
     faults: FaultLog = field(default_factory=FaultLog)

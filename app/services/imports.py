@@ -118,7 +118,7 @@ class ImportService:
         """
         begin = time.monotonic()
         size = (await asyncio.to_thread(path.stat)).st_size
-        report = ImportReport(path.name, size, dry_run)
+        report = ImportReport(path.name, size, dry_run, store_id or NO_STORE)
         try:
             with ExitStack() as opened:
                 source = await self._open(path, opened, report)
@@ -254,6 +254,7 @@ def _is_away(error: BaseException) -> bool:
 def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
     """Count what became of a chunk, and note every fault with its place."""
     report.counts.rows += chunk.count
+    report.counts.skipped += chunk.skipped
     report.reached = max(report.reached, chunk.last_row)
     for position, (item, outcome) in enumerate(zip(taken.items, taken.outcomes, strict=True)):
         if outcome is None:
@@ -262,15 +263,9 @@ def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
         store_id = outcome.store_id if isinstance(outcome, Quarantined) else item["store"]
         report.count(outcome, store_id)
         if isinstance(outcome, Quarantined):
-            for fault in outcome.faults:
-                found = chunk.row_fault(
-                    position,
-                    fault,
-                    reason=outcome.reason,
-                    quarantine_id=outcome.quarantine_id or None,
-                )
+            for found in chunk.faults_of(position, outcome):
                 report.note(found, store_id)
         for fault in taken.warnings.get(position, ()):
-            report.note(
-                chunk.row_fault(position, fault, reason=fault.code, is_warning=True), store_id
-            )
+            report.note(chunk.warning_of(position, fault), store_id)
+    for warning in chunk.warnings:
+        report.note(warning, report.store_id)

@@ -13,6 +13,7 @@ class ImportCountsOut(BaseModel):
     """How many met which end."""
 
     rows: Annotated[int, Field(description="Rows or lines that were read 行数")]
+    skipped: Annotated[int, Field(description="None of the data: totals, headings 跳过")]
     accepted: Annotated[int, Field(description="Events that entered the log 已接收")]
     duplicate: Annotated[int, Field(description="Events that were in the log already 重复")]
     quarantined: Annotated[int, Field(description="Events and rows in quarantine 隔离")]
