@@ -181,9 +181,7 @@ def import_(
         _say(str(error) or type(error).__name__)
         code = importing.UNREADABLE
     except KeyboardInterrupt:
-        _say(
-            "Interrupted. What is in is in; the same command again goes on, and takes nothing twice."
-        )
+        _say("Interrupted. What is in is in; the same command again takes nothing twice.")
         code = _INTERRUPTED
     sys.exit(code)
 

@@ -9,6 +9,7 @@ from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
 from app.db.imports import ImportRepository
 from app.db.installation import InstallationRepository
+from app.db.mappings import MappingRepository
 from app.db.migrations import expected_revision
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
@@ -30,14 +31,18 @@ from app.services.door import Door
 from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
+from app.services.import_chunks import CHUNK_EVENTS
+from app.services.import_opening import FileOpener
 from app.services.imports import ImportService
 from app.services.inbox import InboxService
 from app.services.ingest import IngestService
 from app.services.kpis import KpiService
+from app.services.mappings import MappingDirectory, MappingService
 from app.services.metrics import MetricsService
 from app.services.nightly import NightlyService
 from app.services.quarantine import QuarantineService
 from app.services.repair_orders import RepairOrderService, TimelineService
+from app.services.row_reading import RowReader
 from app.services.sandbox import SandboxService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
@@ -151,8 +156,12 @@ class Factory:
             appender=self.appender,
             quarantine=self._quarantine_repository,
             stores=self.store_directory,
+            mappings=self.mapping_directory,
             time_source=self.time_source,
             door=self._door,
+            rows=RowReader(
+                self.mapping_directory, self.store_directory, secret=self._content_secret
+            ),
             max_batch=self.settings.max_batch,
         )
 
@@ -171,12 +180,14 @@ class Factory:
     @cached_property
     def imports(self) -> ImportService:
         """The way in for files."""
-        return ImportService(
-            self._import_repository,
-            ingest=self.ingest,
+        opener = FileOpener(
+            mappings=self.mapping_directory,
+            stores=self.store_directory,
+            secret=self._content_secret,
             max_line=self.settings.max_line_bytes,
-            max_batch=self.settings.max_batch,
+            chunk_events=min(CHUNK_EVENTS, self.settings.max_batch),
         )
+        return ImportService(self._import_repository, ingest=self.ingest, opener=opener)
 
     @cached_property
     def inbox(self) -> InboxService:
@@ -204,7 +215,24 @@ class Factory:
             ),
             secret=self._content_secret,
             knows_store=self.store_directory.knows,
+            value_maps=self.mapping_directory.value_maps,
         )
+
+    # What files and coded values mean
+
+    @cached_property
+    def mapping_directory(self) -> MappingDirectory:
+        """The mappings as this process knows them."""
+        return MappingDirectory(self._mapping_repository)
+
+    @cached_property
+    def mappings(self) -> MappingService:
+        """Stored mappings, for their callers."""
+        return MappingService(self._mapping_repository, self.mapping_directory, self.time_source)
+
+    @cached_property
+    def _mapping_repository(self) -> MappingRepository:
+        return MappingRepository(self.database.read)
 
     @cached_property
     def _quarantine_repository(self) -> QuarantineRepository:

@@ -1,7 +1,7 @@
 """Imported files as rows, and the claim of those that are being imported.
 
 A file of an inbox is claimed by writing its row: of n processes one gets it. The claim is a lease,
-so that the file of a process that died is taken up again. A store has one claim per name at a time.
+so that the file of a process that died is taken up again. A store has one claim per name.
 """
 
 from collections.abc import Collection

@@ -61,7 +61,8 @@ ADVICE: Final[Mapping[str, str]] = {
         "Check the clock and the time zone of the sender, then replay. 请检查时间和时区。"
     ),
     Reason.IDENTITY_CONFLICT: (
-        "A correction needs an id of its own; retract the old event. 更正须使用新编号并撤回原事件。"
+        "A correction needs an id of its own; retract the old event. "
+        "更正须使用新编号，并撤回原事件。"
     ),
     Reason.RETRACTION_TARGET_UNKNOWN: (
         "It enters by itself when the event that it takes back comes. 等待被撤回的事件到达。"

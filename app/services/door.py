@@ -12,6 +12,7 @@ from app.domain.events.form import Limits
 from app.domain.events.item import Item
 from app.domain.events.ndjson import read_item
 from app.domain.events.parse import parse_event
+from app.domain.events.value_maps import SourceValues
 
 DESK_SOURCE: Final = "/servicelane/desk"
 """The source of facts that staff enter here; unlike the service's own they can be retracted."""
@@ -24,18 +25,49 @@ class Door:
     """Reads events by the limits and the secret of this installation."""
 
     def __init__(
-        self, limits: Limits, *, secret: bytes, knows_store: Callable[[str], bool]
+        self,
+        limits: Limits,
+        *,
+        secret: bytes,
+        knows_store: Callable[[str], bool],
+        value_maps: Mapping[str, SourceValues],
     ) -> None:
+        """Keep what events are read by.
+
+        Args:
+            limits: How much is taken.
+            secret: Of the installation, for content hashes.
+            knows_store: Whether there is a store with that code.
+            value_maps: By source; who owns them keeps them up to date.
+        """
         self._limits = limits
         self._secret = secret
         self._knows_store = knows_store
+        self._value_maps = value_maps
 
     def read(
-        self, item: object, *, now: datetime, known_store: Callable[[str], bool]
+        self,
+        item: object,
+        *,
+        now: datetime,
+        known_store: Callable[[str], bool],
+        mapped: bool = True,
     ) -> NewEvent | Rejected:
-        """Read one event as it was sent, in structured form."""
+        """Read one event as it was sent, in structured form.
+
+        Args:
+            item: Any JSON value.
+            now: When it was received.
+            known_store: Whether there is a store with that code that the caller may write to.
+            mapped: Whether the value maps of its source apply.
+        """
         return parse_event(
-            item, limits=self._limits, now=now, secret=self._secret, known_store=known_store
+            item,
+            limits=self._limits,
+            now=now,
+            secret=self._secret,
+            known_store=known_store,
+            value_maps=self._value_maps if mapped else {},
         )
 
     def reread(self, item: Item, now: datetime) -> NewEvent | Rejected:
@@ -72,6 +104,7 @@ class Door:
             },
             now=now,
             known_store=lambda _: True,
+            mapped=False,
         )
         if isinstance(event, Rejected):
             raise InvalidInputError([_into_data(fault) for fault in event.faults])

@@ -1,19 +1,19 @@
 """Files come back as they were put in, with the faults marked in their rows.
 
-A sheet gets one more column, and in a workbook colours and comments; lines of JSON get a file beside
-them that names line, pointer and reason. What is corrected there can be put in again as a whole:
-the rows that were fine are known, and the added column is not read. Blocks; called in threads.
+A sheet gets one more column, and in a workbook colours and comments; lines of JSON get a file
+beside them that names line, pointer and reason. What is corrected there can be put in again as a
+whole: the rows that were fine are known, and the added column is not read. Blocks; called in
+threads.
 """
 
 import csv
-import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import msgspec
 from openpyxl import Workbook, load_workbook
@@ -30,6 +30,7 @@ from app.services import inbox_folder
 from app.services.import_reading import FileFormat
 from app.services.import_report import FaultLog, ImportReport, RowFault
 from app.services.sheet_reading import Row, Sheet, open_sheet
+from app.services.sheet_reading.content import Source
 
 AUTHOR: Final = "Servicelane"
 _RED: Final = PatternFill("solid", fgColor="FFC7CE")
@@ -53,8 +54,7 @@ def return_with_faults(taken: Path, folder: Path, report: ImportReport) -> Path:
     name = taken.name.removesuffix(".gz")
     draft = folder / FAULTS / f".{taken.parent.name}.part"
     draft.parent.mkdir(parents=True, exist_ok=True)
-    is_json = report.summary.format in {FileFormat.NDJSON, FileFormat.JSON}
-    if is_json:
+    if report.summary.format in {FileFormat.NDJSON, FileFormat.JSON}:
         _list_faults(report.faults, draft)
         suffix = ".faults.ndjson"
     else:
@@ -142,14 +142,10 @@ def _said(faults: Sequence[RowFault]) -> str:
 def _mark_separated(path: Path, sheet: Sheet, faults: _Faults, target: Path) -> None:
     encoding, delimiter = sheet.encoding or "utf-8", sheet.delimiter or ","
     with ExitStack() as opened:
-        source: TextIO = opened.enter_context(
-            gzip.open(path, "rt", encoding=encoding, newline="")
-            if sheet.compressed
-            else path.open(encoding=encoding, newline="")
-        )
+        source = opened.enter_context(Source(path).text(encoding))
         copy = opened.enter_context(target.open("w", encoding=encoding, newline=""))
-        first = source.readline()
-        source.seek(0)
+        with Source(path).text(encoding) as beginning:
+            first = beginning.readline()
         end = "\r\n" if first.endswith("\r\n") or not first.endswith("\n") else "\n"
         writer = csv.writer(copy, delimiter=delimiter, lineterminator=end)
         place: int | None = None

@@ -23,26 +23,16 @@ from app.domain.lines import Line, LineReader
 BLOCK: Final = 1 << 18
 _HEAD: Final = 1 << 16
 _GZIP: Final = b"\x1f\x8b"
-_ZIP: Final = b"PK\x03\x04"
-_OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _WITH_HEADER: Final = 31  # zlib: a gzip member of any window size
 
 
 class FileFormat(StrEnum):
-    """What a file holds."""
+    """What a file holds, as far as its first bytes tell."""
 
     EMPTY = "empty"
     NDJSON = "ndjson"
     JSON = "json"
-    XLSX = "xlsx"
-    XLS = "xls"
-    HTML = "html"
-    CSV = "csv"
-
-    @property
-    def is_json(self) -> bool:
-        """Whether it is made of JSON values."""
-        return self in {FileFormat.NDJSON, FileFormat.JSON}
+    TABLE = "table"
 
 
 class UnreadableFileError(Exception):
@@ -99,7 +89,7 @@ class JsonFile:
             yield from elements.finish()
         except MalformedBodyError as error:
             raise UnreadableFileError(
-                f"{error} Mend it and send all of it again; what is in already is not taken twice. "
+                f"{error} Mend it and send all of it again; nothing is taken twice. "
                 "JSON 格式有误，请修正后重新发送。"
             ) from None
 
@@ -125,43 +115,28 @@ def format_of(path: Path) -> FileFormat:
         UnreadableFileError: It is packed, and broken from the start.
         OSError: It can't be opened.
     """
-    with path.open("rb") as file:
-        head = b""
-        for block in _blocks(file):
-            head += block
-            if len(head) >= _HEAD:
-                break
-    if head.startswith(_ZIP):
-        return FileFormat.XLSX
-    if head.startswith(_OLE):
-        return FileFormat.XLS
-    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    start = _head(path).removeprefix(codecs.BOM_UTF8).lstrip()
     if not start:
         return FileFormat.EMPTY
-    if start.startswith(b"<"):
-        return FileFormat.HTML
     if start.startswith(b"["):
         return FileFormat.JSON
     if start.startswith(b"{"):
         return FileFormat.NDJSON if _is_in_lines(start) else FileFormat.JSON
-    return FileFormat.CSV
+    return FileFormat.TABLE
 
 
-def is_packed(path: Path) -> bool:
-    """Tell whether a file is packed by gzip."""
+def _head(path: Path) -> bytes:
+    head = b""
     with path.open("rb") as file:
-        return file.read(len(_GZIP)) == _GZIP
-
-
-def unpack(path: Path, target: IO[bytes]) -> None:
-    """Write what a packed file holds.
-
-    Raises:
-        UnreadableFileError: It is broken; what came before is written.
-    """
-    with path.open("rb") as file:
-        for block in _blocks(file):
-            target.write(block)
+        try:
+            for block in _blocks(file):
+                head += block
+                if len(head) >= _HEAD:
+                    break
+        except UnreadableFileError:
+            if not head:
+                raise
+    return head
 
 
 def _is_in_lines(head: bytes) -> bool:
@@ -211,7 +186,7 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
         ) from None
     raise UnreadableFileError(
         "The packed data (gzip) end in the middle: the file is cut off. "
-        "Send all of it again; what is in already is not taken twice. 压缩文件不完整，请重新发送。"
+        "Send all of it again; nothing is taken twice. 压缩文件不完整，请重新发送。"
     )
 
 

@@ -1,7 +1,7 @@
 """What became of a file: counts, and every fault with its place, however many there are.
 
-Faults are written to a temporary file as they come, so that a report of a million faulty rows takes
-no memory; they come in the order of the rows.
+Faults are written to a temporary file as they come, so that a report of a million faulty rows
+takes no memory.
 """
 
 import tempfile
@@ -94,7 +94,7 @@ class ImportReport:
         summary: Of the whole file.
         by_store: Code -> the store's part; "" is that of no known store.
         reached: The last row that was dealt with.
-        stopped: Why the import did not come to the end though the file can be read; None if it did.
+        stopped: Why it did not come to the end though the file can be read; None if it did.
         import_ids: Where it is on record, by store.
     """
 
@@ -108,6 +108,7 @@ class ImportReport:
     reached: int = 0
     stopped: str | None = None
     import_ids: dict[str, str] = field(default_factory=dict)
+    _last_row: dict[str, int] = field(default_factory=dict)
 
     @property
     def counts(self) -> ImportCounts:
@@ -125,9 +126,13 @@ class ImportReport:
             self.by_store[store_id] = ImportSummary(self.summary.format, self.summary.mapping)
         return self.by_store[store_id]
 
-    def count(self, outcome: Outcome, store_id: str) -> None:
+    def count(self, outcome: Outcome, store_id: str, *, row: int) -> None:
         """Count an event, or a row that none could be made of."""
-        for counts in (self.counts, self.of_store(store_id).counts):
+        part = self.of_store(store_id).counts
+        if self._last_row.get(store_id) != row:
+            self._last_row[store_id] = row
+            part.rows += 1
+        for counts in (self.counts, part):
             match outcome:
                 case Accepted():
                     counts.accepted += 1

@@ -14,8 +14,9 @@ from app.domain.events.envelope import Reason
 from app.domain.events.item import Item
 from app.domain.events.wire import STRUCTURED, Message
 from app.domain.imports import FAULT_COLUMN
-from app.domain.mapping.row_item import rejected_row, row_item
-from app.domain.mapping.source_mapping import CellFault, Context, MappedRow, SourceMapping
+from app.domain.mapping.field_reader import Context
+from app.domain.mapping.row_item import rejected_row, row_item, uses_file_time
+from app.domain.mapping.source_mapping import CellFault, MappedRow, SourceMapping
 from app.services.import_chunks import Chunk, chunks_of
 from app.services.import_reading import UnreadableFileError
 from app.services.import_report import RowFault
@@ -32,6 +33,7 @@ class RowChunks:
         self._mapping = mapping
         self._context = context
         self._file_size = file_size
+        self._uses_file_time = uses_file_time(mapping.model.model_dump())
         in_rows = sheet.total_rows is not None
         self.unit = "rows" if in_rows else "bytes"
         self.total: int | None = sheet.total_rows if in_rows else file_size
@@ -62,6 +64,7 @@ class RowChunks:
         warnings: list[RowFault] = []
         cells: dict[int, Mapping[str, Any]] = {}
         source, store_id = self._mapping.source, self._context.store_id
+        file_time = self._context.file_time if self._uses_file_time else None
         for one in mapped:
             for event in one.events:
                 items.append(event)
@@ -70,7 +73,7 @@ class RowChunks:
             cells[one.number] = one.rows[0].cells
             if one.faults:
                 position = len(items)
-                item = row_item(one.rows, source=source, store_id=store_id)
+                item = row_item(one.rows, source=source, store_id=store_id, file_time=file_time)
                 items.append(rejected_row(one.rows, one.faults, source=source, store_id=store_id))
                 parts.append(item.body)
                 rows.append(one.number)

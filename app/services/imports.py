@@ -29,8 +29,9 @@ from app.db.imports import ImportRepository
 from app.domain.access import Principal
 from app.domain.imports import FileImport, ImportState, ImportWay, storable_name
 from app.domain.quarantine import NO_STORE
-from app.services.import_chunks import CHUNK_EVENTS, Chunk, ChunkSource, EventChunks
-from app.services.import_reading import FileFormat, JsonFile, UnreadableFileError, format_of
+from app.services.import_chunks import Chunk, ChunkSource
+from app.services.import_opening import FileOpener
+from app.services.import_reading import UnreadableFileError
 from app.services.import_report import ImportReport
 from app.services.incoming import Incoming
 from app.services.ingest import IngestService
@@ -79,14 +80,12 @@ class ImportService:
         repository: ImportRepository,
         *,
         ingest: IngestService,
-        max_line: int,
-        max_batch: int,
+        opener: FileOpener,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._repository = repository
         self._ingest = ingest
-        self._max_line = max_line
-        self._chunk_events = min(CHUNK_EVENTS, max_batch)
+        self._opener = opener
         self._patience = patience_seconds
 
     async def import_file(
@@ -114,6 +113,7 @@ class ImportService:
 
         Raises:
             UnreadableFileError: Nothing of it can be read, or no mapping fits.
+            NotFoundError: There is no such store.
             OSError: It can't be opened.
         """
         begin = time.monotonic()
@@ -121,7 +121,9 @@ class ImportService:
         report = ImportReport(path.name, size, dry_run, store_id or NO_STORE)
         try:
             with ExitStack() as opened:
-                source = await self._open(path, opened, report)
+                source = await self._opener.open(
+                    path, opened, store_id=store_id, mapping=mapping, summary=report.summary
+                )
                 await self._take_all(source, report, principal, progress)
         except BaseException:
             report.close()
@@ -153,15 +155,6 @@ class ImportService:
                 )
             )
             report.import_ids[store] = import_id
-
-    async def _open(self, path: Path, opened: ExitStack, report: ImportReport) -> ChunkSource:
-        """Open a file, told by its content."""
-        file_format = await asyncio.to_thread(format_of, path)
-        report.summary.format = file_format
-        if file_format is FileFormat.EMPTY:
-            raise UnreadableFileError("The file is empty. 文件是空的。")
-        file = opened.enter_context(JsonFile(path, file_format, limit=self._max_line))
-        return EventChunks(file, size=self._chunk_events)
 
     async def _take_all(
         self, source: ChunkSource, report: ImportReport, principal: Principal, progress: OnProgress
@@ -208,8 +201,8 @@ class ImportService:
     def _given_up(self, error: Exception, reached: int) -> str:
         return (
             f"The database could not be reached for {self._patience:.0f} seconds ({error}). All "
-            f"up to row {reached} is in. Repeat the import when the database is back: what is in is "
-            "not taken twice. 数据库无法连接，恢复后重新导入即可，不会重复。"
+            f"up to row {reached} is in. Repeat the import when the database is back: nothing is "
+            "taken twice. 数据库无法连接，恢复后重新导入即可，不会重复。"
         )
 
     async def _write(
@@ -261,7 +254,7 @@ def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
             message = "every event of a message has an outcome"
             raise RuntimeError(message)
         store_id = outcome.store_id if isinstance(outcome, Quarantined) else item["store"]
-        report.count(outcome, store_id)
+        report.count(outcome, store_id, row=chunk.rows[position])
         if isinstance(outcome, Quarantined):
             for found in chunk.faults_of(position, outcome):
                 report.note(found, store_id)

@@ -34,9 +34,7 @@ async def records(inbox: InboxService, store_id: str = "S1") -> list[FileImport]
     return list((await inbox.list_page(store_id, PageRequest(), state=None)).items)
 
 
-async def test_a_file_goes_in_and_lies_in_done(
-    factory: Factory, pool: Pool, shop: Path
-) -> None:
+async def test_a_file_goes_in_and_lies_in_done(factory: Factory, pool: Pool, shop: Path) -> None:
     inbox = watch(factory, shop.parent)
     (shop / "orders 订单.ndjson").write_bytes(lines(opened(f"R{n}") for n in range(3)))
     assert await inbox.tick() == 1

@@ -19,6 +19,7 @@ from app.domain.events.shape import (
     escape,
     join,
 )
+from app.domain.events.value_maps import overlaid
 
 _CODES: Final[Mapping[str, tuple[str, str]]] = {
     "bool_type": ("not-a-boolean", "must be true or false"),
@@ -144,6 +145,34 @@ class Form:
     def made(self, payload: Payload) -> Content:
         """Return the content of a payload that was made here, not read."""
         return self._content(payload, self.shape.of_payload(payload))
+
+    def as_sent(
+        self, content: Content, sent: dict[str, Any], limits: Limits
+    ) -> Content | list[Fault]:
+        """Return a content that was read of meanings with the values that were sent for them.
+
+        They are kept beside the log, and make up what the content is told by (A9).
+
+        Args:
+            content: Of the meanings.
+            sent: The values in whose place they are, nested like the data.
+            limits: How much is taken.
+        """
+        faults = check_unknown(sent, "/data", depth=limits.max_depth + 1, length=limits.max_text)
+        if found := [*faults]:
+            return found
+        aside = overlaid(orjson.loads(content.aside or b"{}"), sent)
+        both = overlaid(
+            orjson.loads(content.canonical), canonical(sent, keeps_null=self.shape.keeps_null)
+        )
+        kept = Content(
+            content.payload,
+            content.data,
+            orjson.dumps(aside) if aside else None,
+            orjson.dumps(both, option=orjson.OPT_SORT_KEYS),
+            content.warnings,
+        )
+        return [*kept.faults(limits)] or kept
 
     def _content(
         self,

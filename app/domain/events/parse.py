@@ -7,7 +7,7 @@ appender to find out.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -25,6 +25,7 @@ from app.domain.events.payload import Payload, read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
 from app.domain.events.staff import StaffTimecardRecorded
+from app.domain.events.value_maps import Applied, SourceValues
 
 __all__ = ["Limits", "content_hash", "parse_event", "state_key"]
 
@@ -48,6 +49,7 @@ _BLOCK: Final = 64
 """Bytes of a block of SHA-256."""
 
 _NOTHING: Final[dict[str, Any]] = {}
+_NO_VALUES: Final[Mapping[str, SourceValues]] = {}
 _MALFORMED: Final = 0
 """Stands for the version that a malformed `dataschema` names."""
 
@@ -72,6 +74,7 @@ def parse_event(
     now: datetime,
     secret: bytes,
     known_store: Callable[[str], bool],
+    value_maps: Mapping[str, SourceValues] = _NO_VALUES,
     catalog: Catalog = CATALOG,
 ) -> NewEvent | Rejected:
     """Read one event as it was sent, in structured form.
@@ -83,6 +86,7 @@ def parse_event(
         now: When it was received.
         secret: Of the installation, for the content hash.
         known_store: Whether there is a store with that code that the caller may write to.
+        value_maps: By source: what its coded values mean.
         catalog: The types that are known.
 
     Returns:
@@ -97,10 +101,15 @@ def parse_event(
             fault = item.fault
         return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
     latest = now + limits.max_clock_skew
+    source = item.get("source")
+    values = value_maps.get(source) if value_maps and isinstance(source, str) else None
+    applied = None if values is None else values.apply(item)
+    meant = item if applied is None else applied.item
     try:
-        read = _at_once(item, limits, latest, known_store, catalog) or _step_by_step(
-            item, limits, latest, known_store, catalog
+        read = _at_once(meant, limits, latest, known_store, catalog) or _step_by_step(
+            meant, limits, latest, known_store, catalog
         )
+        sent = read[-1] if applied is None else _as_sent(read, applied, limits)
     except _RefusedError as refused:
         return _rejected(item, refused.reason, refused.faults)
     event_type, version, subject, occurred_at, content = read
@@ -121,8 +130,8 @@ def parse_event(
         item.get("causationid") or None,
         payload,
         content.data,
-        content.aside,
-        content_hash(secret, event_type.name, subject, occurred_at, version, content.canonical),
+        sent.aside,
+        content_hash(secret, event_type.name, subject, occurred_at, version, sent.canonical),
         content.warnings,
     )
 
@@ -342,6 +351,16 @@ def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
         detail = "What the service wrote itself can't be retracted."
         raise _RefusedError(Reason.INVALID_DATA, Fault("/data/source", "reserved", detail))
     return content
+
+
+def _as_sent(read: _Read, applied: Applied, limits: Limits) -> Content:
+    """Return the content with the values as sent: kept beside the log, and what it is told by."""
+    event_type, version, _, _, content = read
+    sent = event_type.forms[version - 1].as_sent(content, applied.sent, limits)
+    faults = [*applied.faults, *(sent if isinstance(sent, list) else ())]
+    if faults or isinstance(sent, list):
+        raise _RefusedError(Reason.INVALID_DATA, *faults)
+    return sent
 
 
 def _lifted(event_type: EventType, version: int, content: Content) -> Payload:

@@ -12,13 +12,13 @@ from zoneinfo import ZoneInfo
 
 import jmespath
 
-from app.domain.mapping.cells import Cell, Row, clean, folded, is_empty, is_error, shown
+from app.domain.cells import Cell, Row, clean, folded, is_empty, is_error, shown
+from app.domain.events.value_maps import MISSING
 from app.domain.mapping.model import FieldModel, fill, placeholders
 from app.domain.mapping.moments import MomentReader, in_zone
 from app.domain.mapping.numbers import UNITS, plain_decimal, read_decimal
 from app.domain.mapping.targets import Kind
 from app.domain.mapping.unreadable import CellFault, UnreadableError
-from app.domain.mapping.value_maps import MISSING
 
 _TRUE: Final = frozenset({"是", "有", "已", "对", "y", "yes", "t", "true", "1", "√", "✓"})
 _FALSE: Final = frozenset({"否", "无", "未", "不", "错", "n", "no", "f", "false", "0", "×", "x"})

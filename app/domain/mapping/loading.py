@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.domain.errors import Fault, InvalidInputError
 from app.domain.events.catalog import CATALOG
 from app.domain.events.shape import escape
+from app.domain.events.value_maps import ValueMap
 from app.domain.mapping.model import (
     ConditionModel,
     EmissionModel,
@@ -19,7 +20,6 @@ from app.domain.mapping.model import (
 )
 from app.domain.mapping.source_mapping import SourceMapping
 from app.domain.mapping.targets import field_names, fields_of
-from app.domain.mapping.value_maps import ValueMap
 from app.domain.mapping.yaml_text import YamlError, read_yaml
 
 MAX_MAPPING: Final = 256 * 1024

@@ -10,9 +10,9 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from app.domain.events.value_maps import Scalar, Unmatched, ValueMap
 from app.domain.mapping.numbers import UNITS
 from app.domain.mapping.targets import Kind
-from app.domain.mapping.value_maps import Scalar, Unmatched, ValueMap
 
 MAX_SOURCE: Final = 200
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from app.domain.mapping.cells import Cell, clean, is_empty, shown
+from app.domain.cells import Cell, clean, is_empty, shown
 from app.domain.mapping.numbers import is_blank
 from app.domain.mapping.unreadable import UnreadableError
 

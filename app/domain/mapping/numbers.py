@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
-from app.domain.mapping.cells import Cell, clean, plain_number, shown
+from app.domain.cells import Cell, clean, plain_number, shown
 from app.domain.mapping.unreadable import UnreadableError
 
 UNITS: Final[Mapping[str, Decimal]] = {

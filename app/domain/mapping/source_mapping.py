@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import jmespath
 import orjson
 
-from app.domain.mapping.cells import (
+from app.domain.cells import (
     Cell,
     Row,
     clean,
@@ -28,6 +28,7 @@ from app.domain.mapping.cells import (
     is_total,
     shown,
 )
+from app.domain.events.value_maps import MISSING, SourceValues, ValueMap
 from app.domain.mapping.field_reader import Context, FieldReader, Findings, find_column
 from app.domain.mapping.model import (
     ConditionModel,
@@ -37,7 +38,6 @@ from app.domain.mapping.model import (
 )
 from app.domain.mapping.targets import choices_of, fields_of
 from app.domain.mapping.unreadable import CellFault
-from app.domain.mapping.value_maps import MISSING, SourceValues, ValueMap
 
 __all__ = ["CellFault", "Context", "MappedRow", "SourceMapping"]
 

@@ -3,7 +3,7 @@
 What a file is, is told by its content, never by its name.
 """
 
-from app.domain.mapping.cells import Cell, Row
+from app.domain.cells import Cell, Row
 from app.services.sheet_reading.opening import open_sheet
 from app.services.sheet_reading.sheet import Sheet, SheetError
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from lxml import etree, html
 
-from app.domain.mapping.cells import Cell
+from app.domain.cells import Cell
 from app.services.sheet_reading.content import Source, encoding_of
 from app.services.sheet_reading.sheet import Sheet, SheetError
 from app.services.sheet_reading.table import LOOK_AHEAD, find_heading, rows_below

@@ -8,7 +8,7 @@ import jmespath
 import orjson
 from jmespath.exceptions import JMESPathError
 
-from app.domain.mapping.cells import Row
+from app.domain.cells import Row
 from app.services.sheet_reading.content import Source, encoding_of
 from app.services.sheet_reading.separated import lines_of
 from app.services.sheet_reading.sheet import Sheet, SheetError

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, TextIO
 
-from app.domain.mapping.cells import Cell, Row
+from app.domain.cells import Cell, Row
 from app.services.sheet_reading.content import Source, encoding_of
 from app.services.sheet_reading.sheet import Sheet, SheetError
 from app.services.sheet_reading.table import LOOK_AHEAD, find_heading, rows_below

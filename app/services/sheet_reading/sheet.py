@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.domain.mapping.cells import Cell, Row
+from app.domain.cells import Cell, Row
 
 Format = Literal["csv", "xlsx", "xls", "html", "json", "ndjson"]
 

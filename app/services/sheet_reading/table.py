@@ -7,7 +7,7 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Final
 
-from app.domain.mapping.cells import Cell, Row, clean, is_empty
+from app.domain.cells import Cell, Row, clean, is_empty
 from app.services.sheet_reading.sheet import SheetError
 
 Cells = Sequence[Cell]

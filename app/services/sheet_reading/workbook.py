@@ -16,7 +16,7 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from app.domain.mapping.cells import FORMULA_WITHOUT_VALUE
+from app.domain.cells import FORMULA_WITHOUT_VALUE
 from app.services.sheet_reading.content import Source
 from app.services.sheet_reading.sheet import Format, Sheet, SheetError
 from app.services.sheet_reading.table import LOOK_AHEAD, Cells, Spans, find_heading, rows_below

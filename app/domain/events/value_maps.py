@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
+from app.domain.cells import Cell, folded, shown
 from app.domain.errors import Fault
 from app.domain.events.shape import escape
-from app.domain.mapping.cells import Cell, folded, shown
 
 Scalar: TypeAlias = str | bool | int | float | None
 Unmatched: TypeAlias = Literal["keep", "fault", "null"]
