@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 import orjson
 
+from app.domain.cells import shown
 from app.domain.errors import Fault
 from app.domain.events.ndjson import Lines
 from app.domain.events.wire import Message
@@ -79,7 +80,8 @@ class Chunk:
         column, value = "", _value_at(item, fault.pointer)
         if self.column_of is not None and isinstance(item, dict):
             column = self.column_of(str(item.get("type")), fault.pointer)
-            value = self.cells[row].get(column, value)
+            if column in self.cells[row]:
+                value = shown(self.cells[row][column])
         return RowFault(
             row,
             column,

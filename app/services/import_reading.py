@@ -22,6 +22,7 @@ from app.domain.lines import Line, LineReader
 
 BLOCK: Final = 1 << 18
 _HEAD: Final = 1 << 16
+_UNPACKED: Final = 1 << 14  # what stands close before a damage is given, too
 _GZIP: Final = b"\x1f\x8b"
 _WITH_HEADER: Final = 31  # zlib: a gzip member of any window size
 
@@ -170,7 +171,7 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     member = zlib.decompressobj(_WITH_HEADER)
     try:
         while block:
-            yield member.decompress(block, BLOCK)
+            yield member.decompress(block, _UNPACKED)
             block = member.unconsumed_tail
             if member.eof:
                 block = member.unused_data.lstrip(b"\0")

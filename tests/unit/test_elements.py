@@ -33,9 +33,7 @@ def test_the_elements_of_an_array_are_the_same_however_it_is_cut(
 
 
 @given(st.lists(OBJECTS, min_size=1), st.lists(st.integers(0, 10_000), max_size=8))
-def test_values_one_after_the_other_are_read_too(
-    values: list[object], places: list[int]
-) -> None:
+def test_values_one_after_the_other_are_read_too(values: list[object], places: list[int]) -> None:
     text = "\n".join(json.dumps(value, indent=1) for value in values)
     assert [json.loads(element) for element in read(text, places)] == values
 
