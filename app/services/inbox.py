@@ -261,7 +261,12 @@ class InboxService:
         """Import a claimed file and move it to where it belongs."""
         async with self._kept(claim):
             try:
-                await self._import(claim, store, folder, taken)
+                if claim.summary is not None and claim.summary.is_clean:
+                    # whoever had it before came to the last step
+                    moved = await self._move_to_done(claim, store, folder, taken)
+                    await self._finish(claim, claim.summary, moved)
+                else:
+                    await self._import(claim, store, folder, taken)
             except UnreadableFileError as error:
                 await self._return(claim, folder, taken, str(error))
             except PermissionError:
@@ -312,12 +317,19 @@ class InboxService:
     async def _move(
         self, claim: FileImport, store: Store, folder: Path, taken: Path, report: ImportReport
     ) -> Path:
-        day = local_day(await self._machine_time.now(), store.zone)
         if report.is_clean:
-            moved = await _on_disk(inbox_folder.move_to_done, taken, folder, day)
-        else:
-            moved = await _on_disk(return_with_faults, taken, folder, report)
-            await _on_disk(inbox_folder.keep_original, taken, folder, day)
+            return await self._move_to_done(claim, store, folder, taken)
+        moved = await _on_disk(return_with_faults, taken, folder, report)
+        day = local_day(await self._machine_time.now(), store.zone)
+        await _on_disk(inbox_folder.keep_original, taken, folder, day)
+        await _on_disk(inbox_folder.remove_working, folder, claim.import_id)
+        return moved
+
+    async def _move_to_done(
+        self, claim: FileImport, store: Store, folder: Path, taken: Path
+    ) -> Path:
+        day = local_day(await self._machine_time.now(), store.zone)
+        moved = await _on_disk(inbox_folder.move_to_done, taken, folder, day)
         await _on_disk(inbox_folder.remove_working, folder, claim.import_id)
         return moved
 

@@ -16,7 +16,7 @@ from app.domain.imports import FAULT_COLUMN, ImportState
 from app.domain.pages import PageRequest
 from app.domain.quarantine import QuarantineFilter, QuarantineState
 from app.factory import Factory
-from tests.support.inbox import tree, watch
+from tests.support.inbox import watch
 from tests.support.logs import check_store
 from tests.support.sheets import COLUMNS, MAPPING, as_csv, as_html, order, save_xls, save_xlsx
 

@@ -234,7 +234,7 @@ async def test_dates_and_numbers_are_read_however_they_are_written(
 ) -> None:
     path = tmp_path / "a.xlsx"
     moments = [
-        datetime(2026, 6, 1, 9, 30),
+        datetime(2026, 6, 1, 9, 30),  # noqa: DTZ001 - a workbook knows no zones
         "2026/6/1 9:30",
         46174.395833333336,
         "2026年6月1日 9时30分",

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncIterator
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from app.db.engine import Pool
 from app.domain.imports import FileImport, ImportState
 from app.domain.pages import PageRequest
 from app.factory import Factory
-from app.services.inbox import InboxService
+from app.services import inbox_folder
+from app.services.inbox import MOST_ATTEMPTS, InboxService
 from app.services.time_source import MovableTimeSource
 from tests.support.facts import opened
 from tests.support.inbox import lines, tree, watch
@@ -68,9 +68,7 @@ async def test_what_could_not_be_taken_comes_back_with_line_pointer_and_reason(
     )
     assert second["line"] == 3
     assert all(fault["quarantine_id"] for fault in (first, second))
-    day = record.started_at.date()
     assert any(name.endswith("/a.ndjson") for name in tree(shop / "faults" / "originals"))
-    assert day
 
 
 async def test_a_file_is_left_alone_until_it_has_settled_or_is_marked(
@@ -138,7 +136,7 @@ async def test_the_file_of_a_process_that_died_is_taken_up_when_its_lease_is_ove
     inbox = watch(factory, shop.parent, machine_time=clock)
     (shop / "a.ndjson").write_bytes(lines(opened(f"R{n}") for n in range(3)))
     dead = watch(factory, shop.parent, machine_time=clock)
-    claim = await dead._claim("S1", next(iter(_seen(shop))))
+    claim = await dead._claim("S1", inbox_folder.list_files(shop)[0])
     assert claim is not None
     (shop / "working" / claim.import_id).mkdir(parents=True)
     (shop / "a.ndjson").rename(shop / "working" / claim.import_id / "a.ndjson")
@@ -161,7 +159,7 @@ async def test_a_claim_whose_file_was_never_moved_is_forgotten_and_made_anew(
     clock = MovableTimeSource(TODAY)
     inbox = watch(factory, shop.parent, machine_time=clock)
     (shop / "a.ndjson").write_bytes(lines([opened("R1")]))
-    assert await inbox._claim("S1", next(iter(_seen(shop)))) is not None
+    assert await inbox._claim("S1", inbox_folder.list_files(shop)[0]) is not None
     clock.advance(timedelta(minutes=3))
     assert await inbox.tick() == 2
     (record,) = await records(inbox)
@@ -240,8 +238,7 @@ async def test_odd_names_are_kept_and_never_overwritten(
         b"..x",
     ]
     for number, name in enumerate(names):
-        path = os.path.join(os.fsencode(shop), name)
-        Path(os.fsdecode(path)).write_bytes(lines([opened(f"R{number}")]))
+        (shop / os.fsdecode(name)).write_bytes(lines([opened(f"R{number}")]))
     assert await inbox.tick() == 5, "what begins with a dot is hidden"
     assert len(await check_store(pool)) == 5
     done = {os.fsencode(path.name) for path in (shop / "done").rglob("*") if path.is_file()}
@@ -265,7 +262,68 @@ async def test_a_share_that_goes_away_is_told_once_and_goes_on_when_it_is_back(
     assert len(await check_store(pool)) == 1
 
 
-def _seen(shop: Path) -> list[object]:
-    from app.services import inbox_folder
+@pytest.mark.parametrize("place", ["imported", "moved"])
+async def test_a_process_that_is_killed_in_the_middle_loses_and_doubles_nothing(
+    factory: Factory, pool: Pool, database_url: str, shop: Path, place: str
+) -> None:
+    (shop / "a.ndjson").write_bytes(lines(opened(f"R{n}") for n in range(3500)))
+    worker = Path(__file__).parents[1] / "support" / "inbox_worker.py"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.inbox_worker", database_url, shop.parent, place),
+        cwd=worker.parents[2],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        assert (await process.stdout.readline()).decode().strip() == place
+    process.kill()
+    await process.communicate()
+    before = await pool.fetchval("SELECT count(*) FROM event")
+    assert before == (2000 if place == "imported" else 3500)
+    inbox = watch(factory, shop.parent)
+    async with asyncio.timeout(30):
+        while not await inbox.tick():
+            await asyncio.sleep(0.2)
+    (record,) = await records(inbox)
+    assert (record.state, record.attempts) == (ImportState.DONE, 2)
+    assert record.summary is not None
+    assert record.summary.counts.accepted == (1500 if place == "imported" else 3500)
+    assert tree(shop) == [record.moved_to]
+    assert len(await check_store(pool)) == 3500
 
-    return list(inbox_folder.list_files(shop))
+
+async def test_a_file_that_may_not_be_read_is_returned_with_a_word(
+    factory: Factory, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = watch(factory, shop.parent)
+    (shop / "a.ndjson").write_bytes(lines([opened("R1")]))
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(inbox_folder, "sha256_of", refuse)
+    assert await inbox.tick() == 1
+    assert tree(shop) == ["faults/a.ndjson", "faults/a.ndjson.txt"]
+    note = (shop / "faults" / "a.ndjson.txt").read_text(encoding="utf-8-sig")
+    assert "may not read" in note
+    assert "权限" in note
+
+
+async def test_a_file_that_the_service_fails_on_is_given_up_in_the_end(
+    factory: Factory, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = watch(factory, shop.parent)
+    (shop / "a.ndjson").write_bytes(lines([opened("R1")]))
+
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(factory.ingest, "take", fail)
+    for _ in range(MOST_ATTEMPTS - 1):
+        with pytest.raises(RuntimeError, match="a defect"):
+            await inbox.tick()
+    assert await inbox.tick() == 1
+    (record,) = await records(inbox)
+    assert (record.state, record.attempts) == (ImportState.FAILED, MOST_ATTEMPTS)
+    assert tree(shop) == ["faults/a.ndjson", "faults/a.ndjson.txt"]

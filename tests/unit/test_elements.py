@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ SPACES = st.sampled_from(("", " ", "\n\t", "\r\n  "))
 def read(text: str, places: list[int], *, limit: int = 10_000) -> Iterator[str]:
     reader = ElementReader(limit=limit)
     bounds = [0, *sorted(place % (len(text) + 1) for place in places), len(text)]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         yield from (line.body.decode() for line in reader.feed(text[start:end]))
     yield from (line.body.decode() for line in reader.finish())
 

@@ -63,7 +63,6 @@ class ImportOut(BaseModel):
     problem: Annotated[
         str | None, Field(description="Why it could not be read, or not to its end 问题")
     ]
-    seconds: Annotated[float | None, Field(description="How long it took 用时")]
 
     @classmethod
     def of(cls, item: FileImport) -> Self:
@@ -89,5 +88,4 @@ class ImportOut(BaseModel):
             by_reason=summary.by_reason,
             faults=[ImportFaultOut(**msgspec.structs.asdict(fault)) for fault in summary.examples],
             problem=summary.problem,
-            seconds=summary.seconds if done else None,
         )
