@@ -128,7 +128,7 @@ async def _import(factory: Factory, path: Path, mapping: Path) -> float:
 
 async def _read_and_ingest(factory: Factory, path: Path, mapping: Path) -> float:
     context = Context(STORE, ZoneInfo("Asia/Shanghai"), secret=b"bench")
-    reader = read_mapping(mapping.read_text(encoding="utf-8"))
+    reader = read_mapping(await asyncio.to_thread(mapping.read_text, encoding="utf-8"))
     with open_sheet(path) as sheet:
         mapped = [
             event for row in reader.read_all(sheet.rows(), context=context) for event in row.events

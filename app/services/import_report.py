@@ -12,7 +12,7 @@ from typing import IO, Any, Final, Self
 
 import msgspec
 
-from app.domain.imports import ImportCounts, ImportExample, ImportSummary
+from app.domain.imports import ImportCounts, ImportExample, ImportSummary, without_value
 from app.domain.quarantine import NO_STORE
 from app.services.units import Accepted, Duplicate, Outcome, Quarantined
 
@@ -148,9 +148,10 @@ class ImportReport:
             if fault.is_warning:
                 summary.counts.warnings += 1
             else:
+                detail = without_value(fault.detail, fault.value)
                 summary.note(
                     ImportExample(
-                        fault.row, fault.place, fault.reason, fault.detail, fault.quarantine_id
+                        fault.row, fault.place, fault.reason, detail, fault.quarantine_id
                     )
                 )
 

@@ -11,7 +11,7 @@ from app.factory import Factory
 from tests.integration.test_cli import run
 from tests.support.facts import opened
 from tests.support.inbox import lines
-from tests.support.sheets import MAPPING, as_csv, order
+from tests.support.shop_sheets import MAPPING, as_csv, order
 
 
 @pytest.fixture

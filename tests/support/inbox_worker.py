@@ -43,7 +43,7 @@ async def main(url: str, folder: Path, place: str) -> None:
         factory.ingest.take = take_some  # type: ignore[method-assign]
         watching = watch(factory, folder, lease=LEASE)
         if place == "moved":
-            watching._move = move  # type: ignore[method-assign]
+            watching._move = move  # type: ignore[assignment,method-assign]
         await watching.tick()
 
 

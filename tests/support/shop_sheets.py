@@ -68,7 +68,7 @@ def save_xlsx(path: Path, rows: Sequence[Sequence[Any]], *, title: str | None = 
         page.merge_cells(start_row=1, end_row=1, start_column=1, end_column=len(COLUMNS))
     page.append(COLUMNS)
     for row in rows:
-        page.append(row)
+        page.append(list(row))
     workbook.save(path)
 
 
