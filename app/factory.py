@@ -7,6 +7,7 @@ from functools import cached_property
 
 from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
+from app.db.imports import ImportRepository
 from app.db.installation import InstallationRepository
 from app.db.links import LinkRepository
 from app.db.mappings import MappingRepository
@@ -33,6 +34,10 @@ from app.services.evidence import EvidenceFinder
 from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
+from app.services.import_chunks import CHUNK_EVENTS
+from app.services.import_opening import FileOpener
+from app.services.imports import ImportService
+from app.services.inbox import InboxService
 from app.services.ingest import IngestService
 from app.services.kpis import KpiService
 from app.services.link_suggestions import LinkSuggestions
@@ -43,6 +48,7 @@ from app.services.names import NameService
 from app.services.nightly import NightlyService
 from app.services.quarantine import QuarantineService
 from app.services.repair_orders import RepairOrderService, TimelineService
+from app.services.row_reading import RowReader
 from app.services.sandbox import SandboxService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
@@ -159,6 +165,9 @@ class Factory:
             mappings=self.mapping_directory,
             time_source=self.time_source,
             door=self._door,
+            rows=RowReader(
+                self.mapping_directory, self.store_directory, secret=self._content_secret
+            ),
             max_batch=self.settings.max_batch,
         )
 
@@ -173,6 +182,34 @@ class Factory:
         return QuarantineService(
             self._quarantine_repository, ingest=self.ingest, time_source=self.time_source
         )
+
+    @cached_property
+    def imports(self) -> ImportService:
+        """The way in for files."""
+        opener = FileOpener(
+            mappings=self.mapping_directory,
+            stores=self.store_directory,
+            secret=self._content_secret,
+            max_line=self.settings.max_line_bytes,
+            chunk_events=min(CHUNK_EVENTS, self.settings.max_batch),
+        )
+        return ImportService(self._import_repository, ingest=self.ingest, opener=opener)
+
+    @cached_property
+    def inbox(self) -> InboxService:
+        """Files that shops put into their folders."""
+        return InboxService(
+            self._import_repository,
+            inbox=self.settings.inbox_dir,
+            settle_seconds=self.settings.inbox_settle_seconds,
+            imports=self.imports,
+            stores=self.store_directory,
+            machine_time=SystemTimeSource(),
+        )
+
+    @cached_property
+    def _import_repository(self) -> ImportRepository:
+        return ImportRepository(self.database.read)
 
     @cached_property
     def _door(self) -> Door:

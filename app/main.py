@@ -30,6 +30,7 @@ from app.routers import (
     examples,
     follow_ups,
     health,
+    imports,
     jobs,
     kpis,
     links,
@@ -60,6 +61,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     stores.router,
     mappings.router,
     quarantine.router,
+    imports.router,
     webhooks.router,
     sandbox.router,
     event_types.router,
@@ -71,6 +73,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
 TAGS: Final = (
     ("events", "Events 事件: what happened in the shop comes in here."),
     ("quarantine", "Quarantine 隔离区: events that could not be understood, kept with a reason."),
+    ("imports", "Imports 导入: files that came in, and what became of their rows."),
     ("stores", "Stores 门店: made before their first event."),
     ("mappings", "Mappings 字段映射: how columns and coded values of a source become facts."),
     ("repair-orders", "Repair orders 维修工单: status, promise, verdict and timeline."),
@@ -183,6 +186,7 @@ def ticks_of(factory: Factory) -> list[Tick]:
         Tick("clocks", factory.settings.clock_interval_seconds, factory.clocks.do_due),
         Tick("webhooks", factory.settings.webhook_interval_seconds, webhooks_out.tick),
         Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
+        Tick("inbox", factory.settings.inbox_interval_seconds, factory.inbox.tick),
         Tick("metrics", factory.settings.refresh_interval_seconds, factory.metrics.refresh_behind),
         Tick("nightly", factory.settings.nightly_interval_seconds, factory.nightly.tick),
     ]

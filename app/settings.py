@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         description="PostgreSQL 15 or newer, as postgresql://user:password@host:port/name. "
         "Without it the embedded server is started in the data folder.",
     )
+    inbox_dir: Path | None = Field(
+        None,
+        description="Folder with a folder per store, named by its code: files that are put there "
+        "are imported. Without it there is no inbox.",
+    )
     log_pool_size: int = Field(
         4, ge=1, le=100, description="Connections for the event log and the hot reads."
     )
@@ -126,6 +131,14 @@ class Settings(BaseSettings):
     webhook_timeout_seconds: float = Field(
         15.0, gt=0, description="How long a webhook's receiver may take to answer."
     )
+    inbox_interval_seconds: float = Field(
+        5.0, gt=0, description="How often the folders of the inbox are looked through."
+    )
+    inbox_settle_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="How long a file of the inbox must not have changed before it is taken.",
+    )
     refresh_interval_seconds: float = Field(
         60.0, gt=0, description="How often facts and current KPI values take in what came."
     )
@@ -162,10 +175,10 @@ class Settings(BaseSettings):
                 raise ValueError("a database URL begins with postgresql://")
         return value
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "inbox_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @property
     def listens_on_loopback(self) -> bool:

@@ -27,6 +27,7 @@ import psutil
 
 from app.db import embedded, migrations
 from app.demo.bench import bench_lifecycle
+from bench import files
 from bench.baseline import TABLE
 from bench.load import Load, drive, request, stream_lines
 from bench.night import compare_nights
@@ -202,6 +203,11 @@ async def night(bench: Bench) -> None:
     await compare_nights(bench.url)
 
 
+async def import_files(case: str, bench: Bench) -> None:
+    """Print what an import of a file takes."""
+    await files.run_apart(bench.url, case, rounds=bench.rounds, events=bench.memory_events)
+
+
 Case = Callable[[Bench], Awaitable[None]]
 CASES: dict[str, Case] = {
     "batch-4": partial(
@@ -216,6 +222,8 @@ CASES: dict[str, Case] = {
     "single-1": partial(compare, "single events, 1 store", store_count=1, size=1, connections=16),
     "lines": compare_lines,
     "recorder": compare_recorder,
+    "sheet": partial(import_files, "sheet"),
+    "file": partial(import_files, "lines"),
     "night": night,
     "memory": check_memory,
 }

@@ -13,9 +13,10 @@ import orjson
 from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
 from app.domain.errors import PayloadTooLargeError, StrictHandlingError
-from app.domain.events.envelope import Rejected
+from app.domain.events.envelope import NewEvent, Rejected
+from app.domain.events.item import Item
 from app.domain.events.ndjson import read_item
-from app.domain.events.wire import Message
+from app.domain.events.wire import STRUCTURED, Message
 from app.domain.quarantine import NO_STORE, QuarantinedItem
 from app.domain.stores import is_store_code
 from app.services.appender import Appender
@@ -23,6 +24,7 @@ from app.services.door import Door
 from app.services.group_states import YIELD_EVERY
 from app.services.incoming import Incoming
 from app.services.mappings import MappingDirectory
+from app.services.row_reading import RowReader
 from app.services.stores import StoreDirectory
 from app.services.taken import Taken
 from app.services.time_source import TimeSource
@@ -43,6 +45,7 @@ class IngestService:
         mappings: MappingDirectory,
         time_source: TimeSource,
         door: Door,
+        rows: RowReader,
         max_batch: int,
     ) -> None:
         self._appender = appender
@@ -51,6 +54,7 @@ class IngestService:
         self._mappings = mappings
         self._time_source = time_source
         self._door = door
+        self._rows = rows
         self._max_batch = max_batch
 
     async def ingest(
@@ -141,21 +145,39 @@ class IngestService:
         Returns:
             The id of the item; another one where the same bytes waited at its store already.
         """
-        item = waiting.item
         now = await self._time_source.now()
-        known = await self._known_stores([read_item(item)], None)
-        event = self._door.reread(item, now)
-        home = (waiting.store_id or NO_STORE, waiting.quarantine_id)
-        store_id = event.store_id
-        if waiting.store_id is None and store_id is not None and store_id in known:
-            home = store_id, await self._quarantine.move(home[1], to_store=store_id)
-        if isinstance(event, Rejected):
-            await self._quarantine.save_faults(*home, event.reason, event.faults, now=now)
+        items = await self._present(waiting.item)
+        if isinstance(items, Rejected):
+            home = await self._home(waiting, None)
+            await self._quarantine.save_faults(*home, items.reason, items.faults, now=now)
+            return home[1]
+        known = await self._known_stores([read_item(item) for item in items], None)
+        read = [self._door.reread(item, now) for item in items]
+        events = [event for event in read if isinstance(event, NewEvent)]
+        store_id = read[-1].store_id
+        home = await self._home(waiting, store_id if store_id in known else None)
+        if len(events) < len(read):
+            refused = next(event for event in read if isinstance(event, Rejected))
+            await self._quarantine.save_faults(*home, refused.reason, refused.faults, now=now)
         else:
-            await self._appender.submit(
-                Facts(event.store_id, [event], item_of=lambda _: item, replays={0: home})
-            )
+            # of the events of a row, the last one says that all are in
+            replays = {len(events) - 1: home}
+            unit = Facts(events[0].store_id, events, item_of=items.__getitem__, replays=replays)
+            await self._appender.submit(unit)
         return home[1]
+
+    async def _present(self, item: Item) -> Sequence[Item] | Rejected:
+        """Give an item as the events that it stands for: itself, or those of a row."""
+        events = await self._rows.events_of(read_item(item))
+        if isinstance(events, list):
+            return [Item(orjson.dumps(event, default=str), STRUCTURED, {}) for event in events]
+        return (item,) if events is None else events
+
+    async def _home(self, waiting: QuarantinedItem, store_id: str | None) -> tuple[str, str]:
+        """Tell where an item lies; one of no store moves to its store, if that is known."""
+        if waiting.store_id is not None or store_id is None:
+            return waiting.store_id or NO_STORE, waiting.quarantine_id
+        return store_id, await self._quarantine.move(waiting.quarantine_id, to_store=store_id)
 
     async def _known_stores(
         self, items: Sequence[Any], principal: Principal | None
@@ -166,6 +188,7 @@ class IngestService:
         """
         await self._mappings.refresh()
         named = {item.get("store") for item in items if isinstance(item, dict)}
+        named |= {item.store_id for item in items if isinstance(item, Rejected)}
         codes = [code for code in named if isinstance(code, str) and is_store_code(code)]
         if principal is not None:
             codes = [code for code in codes if principal.may(code)]

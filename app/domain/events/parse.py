@@ -81,7 +81,8 @@ def parse_event(
     """Read one event as it was sent, in structured form.
 
     Args:
-        item: Any JSON value, or what stands for one; it isn't changed.
+        item: Any JSON value, or what stands for one (`Unreadable`, or what was rejected before
+            it could become an event: `Rejected`); it isn't changed.
         limits: How much is taken.
         now: When it was received.
         secret: Of the installation, for the content hash.
@@ -94,6 +95,8 @@ def parse_event(
         the first reason that applies, with all that is wrong in that respect.
     """
     if not isinstance(item, dict):
+        if isinstance(item, Rejected):
+            return item
         fault = Fault("", "not-an-object", "An event must be a JSON object.")
         if isinstance(item, Unreadable):
             fault = item.fault
