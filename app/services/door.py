@@ -7,14 +7,11 @@ from typing import Any, Final
 from uuid6 import uuid7
 
 from app.domain.errors import Fault, InvalidInputError
-from app.domain.events.envelope import NewEvent, Rejected
+from app.domain.events.envelope import DESK_SOURCE, NewEvent, Rejected
 from app.domain.events.form import Limits
 from app.domain.events.item import Item
 from app.domain.events.parse import parse_event
 from app.domain.events.wire import read_message
-
-DESK_SOURCE: Final = "/servicelane/desk"
-"""The source of facts that staff enter here; unlike the service's own they can be retracted."""
 
 _STAND_IN: Final = "/desk"
 """Read in its place: the door lets nobody in who comes in the service's name."""

@@ -16,6 +16,9 @@ from app.domain.events.payload import Payload
 OWN_SOURCE: Final = "/servicelane"
 """The source of what the service writes by itself; nobody else may use it (A7)."""
 
+DESK_SOURCE: Final = "/servicelane/desk"
+"""The source of facts that staff enter here; unlike the service's own they can be retracted."""
+
 
 class Kind(StrEnum):
     """What a state is kept for; with the state key it names one subject of a store."""
@@ -27,6 +30,8 @@ class Kind(StrEnum):
     VEHICLE = "vehicle"
     STAFF = "staff"
     TIMECARD = "timecard"
+    FEED = "feed"
+    BACKLOG = "backlog"
 
 
 class Reason(StrEnum):
