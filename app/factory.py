@@ -25,6 +25,8 @@ from app.services.complaints import ComplaintService
 from app.services.customers import FileService
 from app.services.desk import PersonalFields
 from app.services.door import Door
+from app.services.feed_watch import FeedWatch
+from app.services.feeds import FeedService
 from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
@@ -38,7 +40,7 @@ from app.services.sandbox import SandboxService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
 from app.services.webhook_delivery import WebhookDispatcher
-from app.services.webhooks import WebhookService
+from app.services.webhooks import WebhookService, machine_now
 from app.settings import Settings
 
 
@@ -182,6 +184,25 @@ class Factory:
         """The sweep of what is due."""
         return ClockService(self.database.read, self.appender, self.time_source)
 
+    # Feeds
+
+    @cached_property
+    def feeds(self) -> FeedService:
+        """What comes from whom."""
+        return FeedService(
+            self.database.read,
+            appender=self.appender,
+            stores=self.store_directory,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def feed_watch(self) -> FeedWatch:
+        """The watch over feeds, and over what waits in quarantine."""
+        return FeedWatch(
+            self.database.read, self.appender, self.time_source, machine_now=machine_now
+        )
+
     # The desk
 
     @cached_property
@@ -281,7 +302,7 @@ class Factory:
             self._sandbox_repository,
             enabled=self.settings.sandbox,
             time_source=self.time_source,
-            due_work=(self.clocks, self.nightly),
+            due_work=(self.clocks, self.feed_watch, self.nightly),
             after_move=self._refresh_metrics,
         )
 

@@ -164,6 +164,7 @@ def ticks_of(factory: Factory) -> list[Tick]:
     webhooks_out = factory.webhook_dispatcher
     return [
         Tick("clocks", factory.settings.clock_interval_seconds, factory.clocks.do_due),
+        Tick("feeds", factory.settings.feed_interval_seconds, factory.feed_watch.do_due),
         Tick("webhooks", factory.settings.webhook_interval_seconds, webhooks_out.tick),
         Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
         Tick("metrics", factory.settings.refresh_interval_seconds, factory.metrics.refresh_behind),

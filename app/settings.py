@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     clock_interval_seconds: float = Field(
         1.0, gt=0, description="How often clocks that fall due are looked for."
     )
+    feed_interval_seconds: float = Field(
+        30.0, gt=0, description="How often it is looked for feeds that fell silent."
+    )
     webhook_interval_seconds: float = Field(
         1.0, gt=0, description="How often webhook deliveries that are due are looked for."
     )

@@ -205,6 +205,11 @@ class EventLog:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    @property
+    def connection(self) -> Connection:
+        """What it reads by, for what must be seen together with the log."""
+        return self._connection
+
     async def forget_plans(self) -> None:
         """Let the server plan the statements of this connection anew."""
         await self._connection.execute("DISCARD PLANS")

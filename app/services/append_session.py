@@ -50,7 +50,9 @@ from app.services.units import (
     Reparse,
     Sweep,
     Unit,
+    Watch,
 )
+from app.services.watching import Watching
 
 logger = structlog.get_logger(__name__)
 
@@ -75,6 +77,7 @@ class AppendSession:
         self._policies = policies
         self._reparse = reparse
         self._states = GroupStates(log, now=now, stores=stores, policies=policies)
+        self._watching = Watching(log, self._states, now=now)
         self._identities: dict[Identity, tuple[int, bytes]] = {}
         self._quarantined: dict[tuple[str, bytes], QuarantineRow] = {}
         self._unplaced: list[Quarantined] = []
@@ -113,6 +116,8 @@ class AppendSession:
             await self._run_facts(unit)
         elif isinstance(unit, Command):
             await self._run_command(unit)
+        elif isinstance(unit, Watch):
+            await self._watching.run(unit)
         else:
             await self._run_sweep(unit)
 
@@ -168,6 +173,7 @@ class AppendSession:
             accepted.append(event)
             unit.outcomes.append(Accepted(seq))
             self._resolve(unit, position, seq)
+        self._watching.count(unit)
         return accepted[before:]
 
     async def _run_command(self, unit: Command) -> None:
@@ -177,7 +183,9 @@ class AppendSession:
             if unit.answer is not None:
                 return
         context = CommandContext(self._states.states, self._stores[unit.store_id], self._now)
-        await self._states.append(unit.store_id, unit.decide(context))
+        events = unit.decide(context)
+        await self._states.append(unit.store_id, events)
+        self._watching.count_commanded(unit.store_id, events)
         unit.answer = unit.render(context)
         if kept is not None:
             self._answers[unit.store_id, kept.key, kept.principal] = {
@@ -420,8 +428,10 @@ class AppendSession:
             document["resolved"] = list(self._resolved.values())
         if self._answers:
             document["idempotency"] = list(self._answers.values())
+        self._watching.add_to(document)
+        written = {row["store_id"] for rows in document.values() for row in rows}
+        self._watching.add_received(document)
         if document:
-            written = {row["store_id"] for rows in document.values() for row in rows}
             document["heads"] = self._states.head_rows(written)
         return document
 

@@ -113,6 +113,10 @@ class GroupStates:
         if isinstance(state, FollowUp) and state.ro_number is not None:
             self._follow_ups[subject[0], state.ro_number].add(subject[2])
 
+    def adopt(self, subject: SubjectKey, version: int, state: State) -> None:
+        """Take a state that was read elsewhere; one that is known already stays as it is."""
+        self._take({subject: (version, state)})
+
     def zone_of(self, store_id: str) -> ZoneInfo:
         """Get the zone in which a store's days begin and end."""
         return self._stores[store_id].zone

@@ -251,7 +251,7 @@ def _sandbox(factory: Factory, *, enabled: bool) -> SandboxService:
         SandboxRepository(factory.database.read),
         enabled=enabled,
         time_source=factory.time_source,
-        due_work=(factory.clocks, factory.nightly),
+        due_work=(factory.clocks, factory.feed_watch, factory.nightly),
         machine_now=lambda: START,
         after_move=refresh,
     )

@@ -136,6 +136,7 @@ async def test_every_unique_key_leads_with_the_store(connection: Connection) -> 
     global_tables = [
         "access_key",
         "alembic_version",
+        "feed_beat",
         "installation",
         "sandbox_clock",
         "webhook_endpoint",
