@@ -25,9 +25,11 @@ from app.routers import (
     complaints,
     customers,
     docs,
+    event_feed,
     event_types,
     events,
     examples,
+    feeds,
     follow_ups,
     health,
     jobs,
@@ -52,6 +54,8 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     customers.router,
     kpis.router,
     jobs.router,
+    event_feed.router,
+    feeds.router,
     stores.router,
     quarantine.router,
     webhooks.router,
@@ -65,6 +69,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
 TAGS: Final = (
     ("events", "Events 事件: what happened in the shop comes in here."),
     ("quarantine", "Quarantine 隔离区: events that could not be understood, kept with a reason."),
+    ("feeds", "Feeds 数据源: what comes from whom, how late, and who has fallen silent."),
     ("stores", "Stores 门店: made before their first event."),
     ("repair-orders", "Repair orders 维修工单: status, promise, verdict and timeline."),
     ("follow-ups", "Follow-ups 客户回访: calls after the delivery, each with its window."),
@@ -97,7 +102,10 @@ _FORGET_SECONDS: Final = 3600.0
 
 _FRAMEWORK_SUCCESS: Final = "Successful Response"
 
-_EXPOSED_HEADERS: Final = ("ETag", "Location", "Retry-After", REQUEST_ID_HEADER)
+_EXPOSED_HEADERS: Final = (
+    *("ETag", "Link", "Location", "Retry-After", "X-Head", "X-Next-After"),
+    REQUEST_ID_HEADER,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 

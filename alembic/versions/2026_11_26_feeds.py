@@ -27,9 +27,7 @@ def upgrade() -> None:
             for name in ("events", "duplicates", "quarantined", "late")
         ),
         sa.Column("lag_counts", postgresql.ARRAY(sa.BigInteger()), nullable=False),
-        sa.Column(
-            "lag_max_seconds", sa.BigInteger(), server_default=sa.text("0"), nullable=False
-        ),
+        sa.Column("lag_max_seconds", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_occurred_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("store_id", "source", "hour", name=op.f("pk_feed_hour")),

@@ -249,7 +249,9 @@ class _Hour:
 
     def row(self) -> Row:
         return {
-            **self.counts,
+            "events": self.counts["events"],
+            "duplicates": self.counts["duplicates"],
+            "quarantined": self.counts["quarantined"],
             "late": self.late,
             "lag_counts": self.lag_counts,
             "lag_max_seconds": self.lag_max_seconds,

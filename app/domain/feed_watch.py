@@ -160,15 +160,14 @@ def _look_at_silent(
 ) -> Look:
     """Say that a silence is over, if it is; by a changed rule it may never have been one."""
     silent_at = _silent_at(view, view.last_seen_at, zone)
-    ahead = silent_at if silent_at is not None and silent_at > now else None
+    look_at = None if view.rule.muted else silent_at or _again(view, now)
     if view.last_seen_at > silent_from:
         heard_at = view.resumed_at or view.last_seen_at
-        said = _resumed(view, silent_from, heard_at, "seen")
-        return Look(None if view.rule.muted else ahead or _again(view, now), said)
+        return Look(look_at, _resumed(view, silent_from, heard_at, "seen"))
     if view.rule.muted:
         return Look(None, _resumed(view, silent_from, now, "muted"))
-    if silent_at is None or ahead is not None:
-        return Look(ahead or _again(view, now), _resumed(view, silent_from, now, "rule"))
+    if silent_at is None or silent_at > now:
+        return Look(look_at, _resumed(view, silent_from, now, "rule"))
     return Look(None)
 
 

@@ -1,5 +1,6 @@
-"""The watch over feeds: it finds the stores in which one is due for a look, and lets the appender
-say what is unusual. The backlog in quarantine is watched along with them.
+"""The watch over feeds: finds where one is due for a look and lets the appender tell.
+
+The backlog in quarantine is watched along with them.
 """
 
 from collections.abc import Callable

@@ -39,9 +39,7 @@ class Watching:
     def count(self, unit: Facts) -> None:
         """Count the events of a unit, by what became of them."""
         at = max(self._states.heads[unit.store_id].recorded_at, self._now)
-        for position, (event, outcome) in enumerate(
-            zip(unit.events, unit.outcomes, strict=True)
-        ):
+        for position, (event, outcome) in enumerate(zip(unit.events, unit.outcomes, strict=True)):
             replayed = position in unit.replays
             if isinstance(outcome, Accepted):
                 self._tally.count(
@@ -93,9 +91,7 @@ class Watching:
                 await self._say(unit, "feed.silent", feed.source, since, found.said)
             case resumed:
                 silent = False
-                await self._say(
-                    unit, "feed.resumed", feed.source, resumed.resumed_at, resumed
-                )
+                await self._say(unit, "feed.resumed", feed.source, resumed.resumed_at, resumed)
         self._looks.append(
             {
                 "store_id": unit.store_id,

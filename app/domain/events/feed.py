@@ -27,7 +27,8 @@ class FeedSilent(Payload):
         None, description="By when something usually had come; absent by a fixed rule 应到时间"
     )
     silent_after_minutes: Count | None = Field(
-        None, description="The fixed rule that was broken; absent: the usual rhythm 固定阈值（分钟）"
+        None,
+        description="The fixed rule that was broken; absent: the usual rhythm 固定阈值（分钟）",
     )
 
 
