@@ -143,7 +143,7 @@ class EventFeedService:
         Raises:
             ConflictError: It stands further ahead already.
             InvalidInputError: The log does not reach so far.
-            NotFoundError: There is no such store.
+            NotFoundError: There is no such store, or no cursor that could stand somewhere.
             VersionMismatchError: It does not stand where it was expected to.
         """
         await self._stores.get(store_id)
@@ -159,12 +159,11 @@ class EventFeedService:
         )
         if saved is not None:
             return saved
-        found = await self._cursors.find(store_id, name)
-        stands_at = 0 if found is None else found.seq
-        if expected is not None and stands_at != expected:
-            raise VersionMismatchError(expected_version=expected, actual_version=stands_at)
+        found = await self.get_cursor(store_id, name)
+        if expected is not None and found.seq != expected:
+            raise VersionMismatchError(expected_version=expected, actual_version=found.seq)
         raise ConflictError(
-            f"Cursor {name} stands at {stands_at} already and only moves forward; `force` puts it "
+            f"Cursor {name} stands at {found.seq} already and only moves forward; `force` puts it "
             "back."
         )
 

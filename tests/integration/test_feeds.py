@@ -1,7 +1,7 @@
 """Feeds: what came from whom is counted with it, and a silence is said once, and ends."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -242,7 +242,7 @@ async def test_what_nobody_watched_is_not_held_against_a_feed(
     factory: Factory, time_source: MovableTimeSource, pool: Pool
 ) -> None:
     machine = MachineClock()
-    factory.feed_watch._machine_now = machine  # noqa: SLF001 - the fake that it is made for
+    factory.feed_watch._machine_now = machine
     await live(factory, time_source, until=DEATH, weeks=4)
     # the service is off for two days; when it is back, the feed comes an hour later
     machine.ahead = BREAK_AFTER + MINUTE
@@ -336,5 +336,3 @@ async def test_what_waits_for_no_store_is_told_to_the_operator(
     warned = [line for line in logs if line["event"] == "events of no store wait in quarantine"]
     assert [line["waiting"] for line in warned] == [20]
     assert await told(pool, "quarantine.") == []
-
-
