@@ -140,9 +140,9 @@ def look(view: FeedView, *, now: datetime, watched_from: datetime, zone: ZoneInf
             source=view.source,
             last_seen_at=view.last_seen_at,
             since=silent_at,
-            expected=expected_by(view.rhythm, view.last_seen_at, zone)
-            if fixed is None and view.rhythm is not None
-            else None,
+            expected=silent_at
+            if fixed is not None or view.rhythm is None
+            else expected_by(view.rhythm, view.last_seen_at, zone),
             silent_after_minutes=None if fixed is None else int(fixed.total_seconds() // 60),
         ),
     )

@@ -84,7 +84,7 @@ def test_a_fixed_rule_takes_the_place_of_the_rhythm() -> None:
     assert at(fixed, MONDAY) == Look(due)
     said = at(fixed, due).said
     assert isinstance(said, FeedSilent)
-    assert (said.since, said.expected, said.silent_after_minutes) == (due, None, 20)
+    assert (said.since, said.expected, said.silent_after_minutes) == (due, due, 20)
 
 
 def test_what_has_no_rhythm_is_looked_at_later() -> None:

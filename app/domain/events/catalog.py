@@ -532,8 +532,9 @@ _TYPES: Final = (
         {
             "source": "/dms/sh01",
             "last_seen_at": "2026-01-05T09:58:20+08:00",
-            "since": "2026-01-05T13:00:00+08:00",
-            "expected": "2026-01-05T11:00:00+08:00",
+            "since": "2026-01-05T12:58:20+08:00",
+            "expected": "2026-01-05T12:58:20+08:00",
+            "silent_after_minutes": 180,
         },
         posted=False,
     ),

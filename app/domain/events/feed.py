@@ -23,9 +23,7 @@ class FeedSilent(Payload):
     since: Instant = Field(
         description="From when on the silence is unusual; the time of the alert 判定中断时间"
     )
-    expected: Instant | None = Field(
-        None, description="By when something usually had come; absent by a fixed rule 应到时间"
-    )
+    expected: Instant | None = Field(None, description="By when something was to come 应到时间")
     silent_after_minutes: Count | None = Field(
         None,
         description="The fixed rule that was broken; absent: the usual rhythm 固定阈值（分钟）",
