@@ -241,6 +241,7 @@ async def test_it_stops_where_a_feed_is_missed_and_where_a_backlog_is_old(
     """Every night something comes, for a month; then nothing: two nights later it is missed."""
     await add_store(factory)
     start = midnight(await time_of(client), 1)
+    at = start.isoformat()
     night = timedelta(hours=2, minutes=10)
     for number in range(29):
         await move(client, start + number * DAY + night)

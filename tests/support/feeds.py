@@ -31,7 +31,7 @@ def in_shop_hours(at: datetime) -> bool:
 
 async def send(factory: Factory, at: datetime, source: str = DMS, store: str = "S1") -> None:
     """Send an event that happened just now."""
-    card = {"work_date": f"{at:%Y-%m-%d}", "attended_hours": at.hour}
+    card: dict[str, Any] = {"work_date": f"{at:%Y-%m-%d}", "attended_hours": at.hour}
     await post(
         factory,
         event("staff.timecard_recorded", "T1", at.isoformat(), source=source, store=store, **card),
