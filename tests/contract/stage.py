@@ -37,7 +37,10 @@ START: Final = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 MACHINE_TIME: Final = "2026-01-13T01:00:00Z"
 """Stands for every time of the machine's own clock."""
 
-SHOWN_HEADERS: Final = ("Content-Type", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+SHOWN_HEADERS: Final = (
+    *("Content-Type", "ETag", "Link", "Location", "Retry-After", "WWW-Authenticate"),
+    *("X-Head", "X-Next-After"),
+)
 
 _UUID7: Final = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"
