@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from msgspec import structs
+from pydantic import ValidationError
 
 from app.domain.events.catalog import CATALOG
 from app.domain.events.compose import make_event
@@ -257,3 +258,17 @@ def test_the_log_is_read_as_it_is() -> None:
     payload = form.read_json(orjson.dumps({"technician": known}))
     assert isinstance(payload, RepairOrderDispatched)
     assert payload.technician == known
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [("王伟", None), ("A7", None), ("~x", None), (" ", "too-short"), ("x" * 129, "too-long")],
+)
+def test_without_a_door_a_text_is_taken_as_it_is(sent: str, code: str | None) -> None:
+    """As in the bodies of commands, whose texts go through the door afterwards."""
+    if code is None:
+        assert RepairOrderDispatched.model_validate({"technician": sent}).technician == sent
+        return
+    with pytest.raises(ValidationError) as raised:
+        RepairOrderDispatched.model_validate({"technician": sent})
+    assert code in {error["type"] for error in raised.value.errors()}
