@@ -28,6 +28,7 @@ from app.domain.events.repair_order import (
     RepairOrderSettled,
     RepairOrderWorkCompleted,
     RepairOrderWorkStarted,
+    Sheet,
 )
 from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
 from app.domain.inferred_settlement import infer_settlement
@@ -88,7 +89,7 @@ def infer(events: Iterable[Event]) -> list[Inferred]:
     authorizations = _authorizations(
         _of(told, RepairOrderAuthorized), seen, not_after=_earliest(done_told, done)
     )
-    first, changes = _promises(told, seen)
+    first, changes = _promises(told, seen, not_after=_left_at(told, [*settlements, *handovers]))
     after = [*authorizations, *dispatches, *done, *changes]
     after_told = [event for event in told if type(event.payload) in _AFTER_OPENING]
     openings = _openings(
@@ -127,11 +128,22 @@ def _earliest(told: Sequence[Event], inferred: Sequence[Inferred]) -> datetime |
     return min(times, default=None)
 
 
+def _left_at(told: Iterable[Event], inferred: Sequence[Inferred]) -> datetime | None:
+    """When the car left, as the earliest of all that says so has it."""
+    left: list[Event | Inferred] = [*_of(told, RepairOrderSettled, RepairOrderDelivered)]
+    left += inferred
+    times = []
+    for fact in left:
+        on_sheet = fact.payload.delivered_at if isinstance(fact.payload, Sheet) else None
+        times.append(on_sheet or fact.occurred_at)
+    return min(times, default=None)
+
+
 def _no_later(at: datetime, limit: datetime | None) -> datetime:
     return at if limit is None else min(at, limit)
 
 
-# --- opened ---------------------------------------------------------------------------------------
+# --- opened --------------------------------------------------------------------------------------
 
 
 def _openings(
@@ -197,11 +209,11 @@ def _has(payload: Payload, name: str) -> bool:
     return getattr(payload, name) is not None
 
 
-# --- promises -------------------------------------------------------------------------------------
+# --- promises ------------------------------------------------------------------------------------
 
 
 def _promises(
-    told: Sequence[Event], seen: Sequence[Seen]
+    told: Sequence[Event], seen: Sequence[Seen], *, not_after: datetime | None
 ) -> tuple[tuple[datetime, Seen] | None, list[Inferred]]:
     """The first promise, where nothing told says it, and every change that snapshots show.
 
@@ -226,13 +238,12 @@ def _promises(
         if current is None and given and same_minute(promised, _promised(given[0])):
             current = promised  # told, if only as of later
             continue
-        changed_at = item.data.promise_changed_at
-        if (
-            changed_at is None
-            or changed_at > item.at
-            or (given_at is not None and changed_at <= given_at)
-        ):
-            changed_at = item.at
+        possible = [
+            at
+            for at in (item.data.promise_changed_at, _no_later(item.at, not_after))
+            if at is not None and at <= item.at and (given_at is None or at > given_at)
+        ]
+        changed_at = possible[0] if possible else item.at
         changes.append(
             Inferred(
                 "repair_order.promise_changed",
@@ -266,7 +277,7 @@ def _first_promise(given: Sequence[Event], seen: Sequence[Seen]) -> tuple[dateti
     return shown.data.promised_at, shown
 
 
-# --- authorized, work, handover, cancelled --------------------------------------------------------
+# --- authorized, work, handover, cancelled -------------------------------------------------------
 
 
 def _authorizations(
@@ -372,7 +383,7 @@ def _cancellations(told: Sequence[Event], seen: Sequence[Seen]) -> list[Inferred
     return [Inferred("repair_order.cancelled", at or since.at, payload, evidence)]
 
 
-# --- dispatched -----------------------------------------------------------------------------------
+# --- dispatched ----------------------------------------------------------------------------------
 
 
 class _Work(msgspec.Struct):
@@ -407,10 +418,8 @@ def _dispatches(
         at = _given_at(item, work.since)
         if at is None:
             at = item.at if work.since else _no_later(item.at, not_after)
-        if data.technician in {None, work.technician}:
-            team = data.team or work.team
-        else:
-            team = data.team
+        stays = data.technician in {None, work.technician}
+        team = data.team or (work.team if stays else None)
         work = _Work(technician, team, data.bay or work.bay, work.worked, at)
         payload = RepairOrderDispatched.model_construct(
             technician=technician, team=team, bay=work.bay

@@ -113,9 +113,10 @@ def test_a_corrected_opening_time_takes_the_place_of_the_first() -> None:
 
 
 def test_of_a_told_opening_only_what_differs_is_inferred_and_nothing_moves() -> None:
+    signed: Told = "09:30", "authorized", {}
     told = (
         OPENED,
-        ("09:30", "authorized", {}),
+        signed,
         seen("10:00", opened_at="08:00", vin="V1", advisor="A1"),
     )
     assert implied(*told) == [("opened", "09:00", {"vin": "V1"})]
@@ -510,3 +511,13 @@ def test_a_sighting_is_kept_with_its_content() -> None:
     assert isinstance(sighting, Sighting)
     assert (sighting.source, sighting.id, sighting.seq) == ("/dms/test", "e-1", 1)
     assert sighting.content
+
+
+def test_a_change_that_is_shown_after_the_delivery_was_made_before() -> None:
+    night = {"promised_at": "18:00", "handed_over_at": "16:40"}
+    assert names(PROMISED, seen("23:00", **night))[0] == ("promise_changed", "16:40")
+    on_sheet = {**SETTLED[2], "delivered_at": "15:50"}
+    told: Told = (SETTLED[0], SETTLED[1], on_sheet)
+    assert names(PROMISED, told, seen("23:00", promised_at="18:00")) == [
+        ("promise_changed", "15:50")
+    ]
