@@ -2,8 +2,9 @@
 
 A pure function of the facts that stand: in which order they arrived makes no difference. Snapshots
 and told facts are walked in the order in which they happened; a fact is inferred where a snapshot
-shows something that differs from what is in force as of its time. So a told fact that comes later
-than the snapshot that showed it takes the place of what was inferred.
+shows something that its source did not show before and that differs from what is in force as of
+its time. So a told fact that comes later than the snapshot that showed it takes the place of what
+was inferred, and an export that goes on showing the same overrules nothing.
 
 A fact without a time of its own happened at the latest when a snapshot first showed it, and no
 later than what comes after it in the life of an order. Times that differ within a minute are the
@@ -33,7 +34,7 @@ from app.domain.events.repair_order import (
 from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
 from app.domain.inferred_settlement import infer_settlement
 from app.domain.repair_order import OPENED_FIELDS
-from app.domain.seen import Inferred, Seen, later, run_of, same_minute, walk
+from app.domain.seen import Inferred, Seen, later, run_of, same_minute, sightings_of, walk
 
 _ESTIMATES: Final = ("estimate_amount", "estimate_hours")
 _SNAPSHOTS: Final = (RepairOrderSnapshot, RepairOrderSnapshotRepeated)
@@ -64,7 +65,7 @@ def infer(events: Iterable[Event]) -> list[Inferred]:
             those that were inferred before don't count.
     """
     facts = sorted(events, key=lambda event: (event.occurred_at, event.seq))
-    seen = _seen(facts)
+    seen = sightings_of(facts)
     if not seen:
         return []
     told = [
@@ -100,23 +101,6 @@ def infer(events: Iterable[Event]) -> list[Inferred]:
     inferred += [*settlements, *handovers, *cancellations]
     # stable: at one instant things happen in the order of an order's life
     return sorted(inferred, key=lambda fact: fact.occurred_at)
-
-
-def _seen(facts: Sequence[Event]) -> list[Seen]:
-    """The snapshots in order of time, each again at the times at which it was so again."""
-    snapshots = {
-        (event.source, event.id): event.payload
-        for event in facts
-        if type(event.payload) is RepairOrderSnapshot
-    }
-    seen = []
-    for event in facts:
-        payload = event.payload
-        if type(payload) is RepairOrderSnapshotRepeated:
-            seen.append(Seen(event, snapshots[payload.source, payload.id]))
-        elif type(payload) is RepairOrderSnapshot:
-            seen.append(Seen(event, payload))
-    return seen
 
 
 def _of(told: Iterable[Event], *payloads: type[Payload]) -> list[Event]:
@@ -174,8 +158,9 @@ def _openings(
             continue
         news = {
             name: value
-            for name, value in _carried(item.data, OPENED_FIELDS).items()
-            if known.get(name) != value
+            for name, value in item.news.items()
+            if name in OPENED_FIELDS
+            and known.get(name) != value
             # told only later, but then told
             and not (told and item.at < told[0].occurred_at and _has(told[0].payload, name))
         }
@@ -232,7 +217,7 @@ def _promises(
             opened = opened or type(item.payload) is not RepairOrderPromiseChanged
             current, given_at = _promised(item), item.occurred_at
             continue
-        promised = item.data.promised_at
+        promised = item.news.get("promised_at")
         if promised is None or same_minute(promised, current):
             continue
         if current is None and given and same_minute(promised, _promised(given[0])):
@@ -267,7 +252,7 @@ def _first_promise(given: Sequence[Event], seen: Sequence[Seen]) -> tuple[dateti
     """The promise of the opening; None where one was told, or none is to be seen."""
     if any(type(event.payload) is RepairOrderOpened for event in given):
         return None
-    shown = next((item for item in seen if item.data.promised_at is not None), None)
+    shown = next((item for item in seen if "promised_at" in item.news), None)
     is_shown_first = shown is not None and not (given and given[0].occurred_at <= shown.at)
     if (carried := run_of(seen, "first_promised_at")) is not None:
         is_told = bool(given) and same_minute(_promised(given[0]), carried[0])
@@ -287,13 +272,8 @@ def _authorizations(
     if signed is None and amount is None:
         return []
     evidence = later(*(found[1].event for found in (signed, amount) if found is not None))
-    last = max(
-        item.at
-        for item in seen
-        if item.data.authorized_at is not None or item.data.authorized_amount is not None
-    )
     same = [event for event in told if signed and same_minute(event.occurred_at, signed[0])]
-    known = [event for event in told if event.occurred_at <= last or event in same]
+    known = [event for event in told if event.occurred_at <= evidence.occurred_at or event in same]
     sums = [
         event.payload.amount
         for event in known
@@ -323,9 +303,8 @@ def _once(
     if carried is None:
         return []
     at, since = carried
-    last = max(item.at for item in seen if getattr(item.data, name) is not None)
     if any(
-        event.occurred_at <= last or same_minute(event.occurred_at, at)
+        event.occurred_at <= since.at or same_minute(event.occurred_at, at)
         for event in _of(told, model)
     ):
         return []
@@ -368,12 +347,17 @@ def _cancellations(told: Sequence[Event], seen: Sequence[Seen]) -> list[Inferred
     reason: str | None = None
     evidence: Event | None = None
     for item in seen:
-        status = item.data.status
+        status = item.news.get("status")
         if status not in {None, "cancelled"}:
             since = at = reason = evidence = None
-        elif status == "cancelled" or item.data.cancelled_at is not None or since is not None:
+        elif (
+            status is not None
+            or since is not None
+            or (item.status in {None, "cancelled"} and "cancelled_at" in item.news)
+        ):
+            carried = item.news if status is None else dict(item.data)
             since = since or item
-            shown = (item.data.cancelled_at or at, item.data.cancel_reason or reason)
+            shown = (carried.get("cancelled_at") or at, carried.get("cancel_reason") or reason)
             if evidence is None or shown != (at, reason):
                 evidence = item.event
             at, reason = shown
@@ -406,21 +390,23 @@ def _dispatches(
         if isinstance(item, Event):
             _take_work(work, item)
             continue
-        data = item.data
-        technician = data.technician or work.technician
-        in_force = work.technician or work.worked
+        other = item.news.get("technician")
+        bay = item.news.get("bay")
+        # a team is that of its technician (E2)
+        team = item.news.get("team") if other is None else item.data.team
+        technician = other or work.technician
         if technician is None or (
-            data.technician in {None, in_force}
-            and data.team in {None, work.team}
-            and data.bay in {None, work.bay}
+            other in {None, work.technician or work.worked}
+            and team in {None, work.team}
+            and bay in {None, work.bay}
         ):
             continue
         at = _given_at(item, work.since)
         if at is None:
             at = item.at if work.since else _no_later(item.at, not_after)
-        stays = data.technician in {None, work.technician}
-        team = data.team or (work.team if stays else None)
-        work = _Work(technician, team, data.bay or work.bay, work.worked, at)
+        stays = other in {None, work.technician}
+        team = team or (work.team if stays else None)
+        work = _Work(technician, team, bay or work.bay, work.worked, at)
         payload = RepairOrderDispatched.model_construct(
             technician=technician, team=team, bay=work.bay
         )

@@ -21,6 +21,7 @@ from app.domain.complaint import Complaint
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import Event, Kind, NewEvent
 from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
+from app.domain.events.payload import Payload
 from app.domain.events.repair_order import RepairOrderDelivered, RepairOrderSettled
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
@@ -393,8 +394,17 @@ class GroupStates:
         return customer_no if isinstance(customer_no, str) else None
 
 
-_LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled, RepairOrderSnapshot)
-"""Events after which an order may have calls to plan."""
+_LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled)
+"""Events after which an order has calls to plan."""
+
+
+def _shows_departure(payload: Payload) -> bool:
+    """Whether a snapshot shows that the car left the shop, or is about to."""
+    return isinstance(payload, RepairOrderSnapshot) and (
+        payload.status in {"settled", "closed"}
+        or payload.settled_at is not None
+        or payload.handed_over_at is not None
+    )
 
 
 def subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:
@@ -407,7 +417,7 @@ def subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:
         if event.key:
             subjects.add((event.store_id, event.kind, event.key))
             payload = event.payload
-            if isinstance(payload, _LEAVE):
+            if isinstance(payload, _LEAVE) or _shows_departure(payload):
                 ro_number = event.key
             elif isinstance(payload, FollowUpScheduled | FollowUpCompleted) and payload.ro_number:
                 ro_number = payload.ro_number

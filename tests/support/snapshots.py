@@ -85,6 +85,9 @@ def _once(steps: Sequence[str], *names: str) -> list[str]:
     ]
 
 
+_TEAMS = {"T1": "RED", "T2": "BLUE", "T3": "RED"}
+
+
 def _data(rng: Random, name: str, moment: datetime) -> dict[str, Any]:
     def perhaps(**data: Any) -> dict[str, Any]:
         return {key: value for key, value in data.items() if rng.random() < 0.5}
@@ -103,11 +106,8 @@ def _data(rng: Random, name: str, moment: datetime) -> dict[str, Any]:
         case "promise_changed":
             return {"promised_at": promise}
         case "dispatched":
-            # always with a team: that one is gone is not to be seen, absent is not carried
-            return {
-                "technician": rng.choice(("T1", "T2", "T3")),
-                "team": rng.choice(("RED", "BLUE")),
-            }
+            technician = rng.choice(("T1", "T2", "T3"))
+            return {"technician": technician, "team": _TEAMS[technician]}
         case "settled":
             return {
                 "amounts": perhaps(labor=hours(), parts=hours()),
@@ -172,23 +172,24 @@ def as_seen(life: Life) -> list[Happened]:
 
 
 def _without_repeats(facts: Sequence[Happened], life: Life) -> list[Happened]:
-    """Leave out changes that change nothing: an export shows the same before and after."""
+    """Leave out changes that change nothing to be seen: an export shows the same as before.
+
+    Be it that a change in between was told: an export that shows what it always did says nothing.
+    """
     kept: list[Happened] = []
-    promise: datetime | None = None
-    work: tuple[Any, Any] | None = None
+    in_force: dict[str, Any] = {}
     for fact in facts:
-        _, name, data = fact
-        is_told = life.facts.index(fact) in life.told
-        if name in {"opened", "promise_changed"} and "promised_at" in data:
-            if data["promised_at"] == promise and not is_told:
-                continue
-            promise = data["promised_at"]
-        if name == "dispatched":
-            given = data["technician"], data["team"]
-            if work == given and not is_told:
-                continue
-            work = given
-        kept.append(fact)
+        at, name, data = fact
+        for value_of in ("promised_at", "technician"):
+            if value_of in data and name != "settled":
+                before = [moment for moment in life.moments if moment < at]
+                shown = view(life.facts, before[-1]).get(value_of) if before else None
+                is_told = life.facts.index(fact) in life.told
+                if not is_told and data[value_of] in {in_force.get(value_of), shown}:
+                    break
+                in_force[value_of] = data[value_of]
+        else:
+            kept.append(fact)
     return kept
 
 

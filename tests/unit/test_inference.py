@@ -415,6 +415,34 @@ def test_cancelled_and_not_any_more() -> None:
     assert names(OPENED, seen("10:00", cancelled_at="09:50")) == [("cancelled", "09:50")]
 
 
+# -- news
+
+
+def test_what_a_source_goes_on_showing_overrules_nothing() -> None:
+    """Neither what was told meanwhile nor what another source shows."""
+    change: Told = "11:00", "promise_changed", {"promised_at": "18:00"}
+    again: Told = "11:00", "opened", {"work_type": "other", "advisor": "A2"}
+    bill: Told = "16:30", "settled", {"amounts": {"labor": "6"}}
+    first = seen("10:00", promised_at="17:00", advisor="A1", technician="T1")
+    more = seen("12:00", promised_at="17:00", advisor="A1", technician="T1", bay="4")
+    assert order(first, change, more).first_promised_at == at("17:00")
+    assert [given.promised_at for given in order(first, change, more).promises] == [
+        at("17:00"),
+        at("18:00"),
+    ]
+    assert order(first, again, more).advisor == "A2"
+    moved: Told = "11:00", "dispatched", {"technician": "T2", "team": "RED"}
+    assert (order(first, moved, more).technician, order(first, moved, more).bay) == ("T2", "4")
+    shown = seen("16:20", **DONE, amounts={"labor": "5"})
+    once_more = seen("17:00", **DONE, amounts={"labor": "5"}, vin="V1")
+    assert names(OPENED, shown, bill, once_more) == [("opened", "09:00")]
+    assert order(OPENED, shown, bill, once_more).settlements[-1].at == at("16:30")
+
+
+def test_an_order_that_is_open_is_not_settled_by_the_time_of_a_bill() -> None:
+    assert names(OPENED, seen("10:00", status="open"), seen("17:00", settled_at="16:00")) == []
+
+
 # -- the log
 
 
