@@ -31,6 +31,7 @@ from app.domain.events.repair_order import (
     RepairOrderWorkStarted,
     Sheet,
 )
+from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
 from app.domain.inferred_settlement import infer_settlement
 from app.domain.repair_order import OPENED_FIELDS
@@ -50,11 +51,19 @@ _AFTER_OPENING: Final = (
     RepairOrderPromiseChanged,
     *_AFTER_DISPATCH,
 )
+_BEARS_ON_SNAPSHOTS: Final = frozenset(
+    {RepairOrderOpened, RepairOrderCancelled, EventRetracted, *_AFTER_OPENING, *_SNAPSHOTS}
+)
 
 
 def tells_snapshots(events: Iterable[Event]) -> bool:
     """Whether there was ever a snapshot among the events of an order."""
     return any(type(event.payload) is RepairOrderSnapshot for event in events)
+
+
+def bears_on_snapshots(events: Iterable[Event]) -> bool:
+    """Whether any of the events can change what the snapshots of its order imply."""
+    return any(type(event.payload) in _BEARS_ON_SNAPSHOTS for event in events)
 
 
 def infer(events: Iterable[Event]) -> list[Inferred]:

@@ -27,7 +27,7 @@ from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event
 from app.domain.follow_up import FollowUp
-from app.domain.inference import tells_snapshots
+from app.domain.inference import bears_on_snapshots, tells_snapshots
 from app.domain.inferred import inferred_events
 from app.domain.policies import Policies
 from app.domain.reactions import (
@@ -209,7 +209,9 @@ class GroupStates:
                     self._fold(subject, list(events))
                 continue
             state = entry[1]
-            if kind is Kind.REPAIR_ORDER and (self.sightings(subject) or tells_snapshots(events)):
+            if kind is Kind.REPAIR_ORDER and (
+                tells_snapshots(events) or (self.sightings(subject) and bears_on_snapshots(events))
+            ):
                 again.append((kind, key))
                 continue
             for event in sorted(events, key=_fold_order):
@@ -400,7 +402,7 @@ _LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled)
 
 def _shows_departure(payload: Payload) -> bool:
     """Whether a snapshot shows that the car left the shop, or is about to."""
-    return isinstance(payload, RepairOrderSnapshot) and (
+    return type(payload) is RepairOrderSnapshot and (
         payload.status in {"settled", "closed"}
         or payload.settled_at is not None
         or payload.handed_over_at is not None
