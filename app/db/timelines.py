@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from app.db.customer_numbers import list_numbers
 from app.db.engine import Pool
 from app.domain.events.envelope import INFERRED_SOURCE, OWN_SOURCE, Event, Kind
 from app.domain.events.stored import stored_event
@@ -19,20 +20,26 @@ _OF_ORDER = """
     SELECT 'complaint', complaint_id FROM complaint WHERE store_id = $1 AND ro_number = $2
 """
 _OF_CUSTOMER = """
-    SELECT 'customer' AS kind, $2::text AS key
+    SELECT 'customer' AS kind, key FROM unnest($2::text[]) AS numbers (key)
     UNION ALL
-    SELECT 'vehicle', vin FROM vehicle WHERE store_id = $1 AND customer_no = $2
+    SELECT 'vehicle', vin FROM vehicle WHERE store_id = $1 AND customer_no = ANY($2)
     UNION ALL
-    SELECT 'repair_order', ro_number FROM repair_order WHERE store_id = $1 AND customer_no = $2
+    SELECT 'repair_order', ro_number FROM repair_order
+     WHERE store_id = $1 AND customer_no = ANY($2)
     UNION
     SELECT 'follow_up', f.follow_up_id
       FROM follow_up f
       JOIN repair_order o ON o.store_id = f.store_id AND o.ro_number = f.ro_number
-     WHERE o.store_id = $1 AND o.customer_no = $2
+     WHERE o.store_id = $1 AND o.customer_no = ANY($2)
     UNION
-    SELECT 'follow_up', follow_up_id FROM follow_up WHERE store_id = $1 AND customer_no = $2
+    SELECT 'follow_up', follow_up_id FROM follow_up WHERE store_id = $1 AND customer_no = ANY($2)
     UNION
-    SELECT 'complaint', complaint_id FROM complaint WHERE store_id = $1 AND customer_no = $2
+    SELECT 'complaint', c.complaint_id
+      FROM complaint c
+      JOIN repair_order o ON o.store_id = c.store_id AND o.ro_number = c.ro_number
+     WHERE o.store_id = $1 AND o.customer_no = ANY($2) AND c.customer_no IS NULL
+    UNION
+    SELECT 'complaint', complaint_id FROM complaint WHERE store_id = $1 AND customer_no = ANY($2)
 """
 _PAGE = """
     SELECT e.seq, e.type, e.source, e.event_id, e.kind, e.key, e.subject, e.occurred_at,
@@ -154,8 +161,12 @@ class TimelineRepository:
     async def list_of_customer(
         self, store_id: str, customer_no: str, *, after: tuple[datetime, int] | None, limit: int
     ) -> list[LoggedEvent]:
-        """List the events of all that belongs to a customer, the latest first."""
-        return await self._list(_OF_CUSTOMER, store_id, customer_no, after=after, limit=limit)
+        """List the events of all that belongs to a customer, the latest first.
+
+        Mergers count: any of the customer's numbers finds all.
+        """
+        numbers = await list_numbers(self._pool, store_id, customer_no)
+        return await self._list(_OF_CUSTOMER, store_id, numbers, after=after, limit=limit)
 
     async def list_retractions(
         self, store_id: str, subjects: Iterable[tuple[Kind, str]]
@@ -183,7 +194,7 @@ class TimelineRepository:
         self,
         subjects: str,
         store_id: str,
-        key: str,
+        key: str | list[str],
         *,
         after: tuple[datetime, int] | None,
         limit: int,

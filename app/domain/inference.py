@@ -24,6 +24,7 @@ from app.domain.events.repair_order import (
     RepairOrderCancelled,
     RepairOrderDelivered,
     RepairOrderDispatched,
+    RepairOrderLinked,
     RepairOrderOpened,
     RepairOrderPromiseChanged,
     RepairOrderSettled,
@@ -37,6 +38,7 @@ from app.domain.inferred_settlement import infer_settlement
 from app.domain.repair_order import OPENED_FIELDS
 from app.domain.seen import Inferred, Seen, later, run_of, same_minute, sightings_of, walk
 
+_LINKS: Final = ("customer_no", "vin")
 _ESTIMATES: Final = ("estimate_amount", "estimate_hours")
 _SNAPSHOTS: Final = (RepairOrderSnapshot, RepairOrderSnapshotRepeated)
 _AFTER_DISPATCH: Final = (
@@ -52,7 +54,14 @@ _AFTER_OPENING: Final = (
     *_AFTER_DISPATCH,
 )
 _BEARS_ON_SNAPSHOTS: Final = frozenset(
-    {RepairOrderOpened, RepairOrderCancelled, EventRetracted, *_AFTER_OPENING, *_SNAPSHOTS}
+    {
+        RepairOrderOpened,
+        RepairOrderLinked,
+        RepairOrderCancelled,
+        EventRetracted,
+        *_AFTER_OPENING,
+        *_SNAPSHOTS,
+    }
 )
 
 
@@ -102,9 +111,7 @@ def infer(events: Iterable[Event]) -> list[Inferred]:
     first, changes = _promises(told, seen, not_after=_left_at(told, [*settlements, *handovers]))
     after = [*authorizations, *dispatches, *done, *changes]
     after_told = [event for event in told if type(event.payload) in _AFTER_OPENING]
-    openings = _openings(
-        _of(told, RepairOrderOpened), seen, first, not_after=_earliest(after_told, after)
-    )
+    openings = _openings(told, seen, first, not_after=_earliest(after_told, after))
     cancellations = _cancellations(_of(told, RepairOrderCancelled), seen)
     inferred = [*openings, *authorizations, *dispatches, *work, *changes]
     inferred += [*settlements, *handovers, *cancellations]
@@ -148,22 +155,31 @@ def _openings(
 ) -> list[Inferred]:
     """What each snapshot says anew of the order as it was written, at the time of its opening.
 
+    Whose an order is, once it was linked, changes by another link.
+
     Args:
-        told: Openings that were told; the arrival stays theirs.
+        told: What was told; the arrival stays that of a told opening.
         seen: The snapshots.
         first: The first promise and the snapshot that shows it, if nothing told says so.
         not_after: What the order was opened before.
     """
     arrival = run_of(seen, "opened_at")
+    links: list[Inferred] = []
+    linked: set[str] = set()
+    facts, told = _of(told, RepairOrderOpened, RepairOrderLinked), _of(told, RepairOrderOpened)
     place = told[0].occurred_at if told else None
     if place is None:
         place = arrival[0] if arrival else _no_later(seen[0].at, not_after)
     openings: list[Inferred] = []
     known: dict[str, Any] = {}
-    for item in walk(told, seen):
+    for item in walk(facts, seen):
         if isinstance(item, Event):
-            known |= _carried(item.payload, OPENED_FIELDS)
-            place = item.occurred_at
+            if type(item.payload) is RepairOrderLinked:
+                known |= (link := _carried(item.payload, _LINKS))
+                linked |= link.keys()
+            else:
+                known |= _carried(item.payload, OPENED_FIELDS)
+                place = item.occurred_at
             continue
         news = {
             name: value
@@ -173,6 +189,10 @@ def _openings(
             # told only later, but then told
             and not (told and item.at < told[0].occurred_at and _has(told[0].payload, name))
         }
+        if link := {name: news.pop(name) for name in linked & news.keys()}:
+            payload = RepairOrderLinked.model_construct(**link)
+            links.append(Inferred("repair_order.linked", item.at, payload, item.event))
+            known |= link
         is_first = first is not None and first[1] is item
         if first is not None and is_first and (not told or place == told[0].occurred_at):
             news["promised_at"] = first[0]
@@ -185,7 +205,7 @@ def _openings(
         openings[0] = msgspec.structs.replace(
             openings[0], evidence=later(openings[0].evidence, arrival[1].event)
         )
-    return openings
+    return openings + links
 
 
 def _opening(at: datetime, news: dict[str, Any], known: dict[str, Any], seen: Seen) -> Inferred:

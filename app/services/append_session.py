@@ -31,12 +31,12 @@ from app.domain.reactions import (
     planned_ids,
 )
 from app.domain.stores import Store
+from app.services.companions import subjects_of
 from app.services.group_states import (
     Document,
     GroupStates,
     Identity,
     own_event,
-    subjects_of,
 )
 from app.services.refusals import OURS, aim, conflict, target_of
 from app.services.repeats import Repeats
@@ -52,7 +52,9 @@ from app.services.units import (
     Reparse,
     Sweep,
     Unit,
+    Watch,
 )
+from app.services.watching import Watching
 
 logger = structlog.get_logger(__name__)
 
@@ -78,6 +80,7 @@ class AppendSession:
         self._reparse = reparse
         self._states = GroupStates(log, now=now, stores=stores, policies=policies)
         self._repeats = Repeats(log, self._states)
+        self._watching = Watching(log, self._states, now=now)
         self._identities: dict[Identity, tuple[int, bytes]] = {}
         self._quarantined: dict[tuple[str, bytes], QuarantineRow] = {}
         self._unplaced: list[Quarantined] = []
@@ -116,6 +119,8 @@ class AppendSession:
             await self._run_facts(unit)
         elif isinstance(unit, Command):
             await self._run_command(unit)
+        elif isinstance(unit, Watch):
+            await self._watching.run(unit)
         else:
             await self._run_sweep(unit)
 
@@ -157,7 +162,7 @@ class AppendSession:
             if same is None and is_snapshot:
                 same = await self._repeats.find(event)
             if same is None:
-                seq += 1
+                seq = self._seq_after(seq)
                 self._identities[unit.store_id, event.source, event.id] = seq, event.content_hash
                 accepted.append(event)
                 if targets is not None:
@@ -167,11 +172,17 @@ class AppendSession:
             unit.outcomes.append(Accepted(seq) if same is None else Duplicate(same))
             self._resolve(unit, position, seq if same is None else same)
             if is_snapshot:
-                again = await self._repeats.said_again(event, same, next_seq=seq + 1)
+                again = await self._repeats.said_again(
+                    event, same, seq=seq, next_seq=self._seq_after(seq)
+                )
                 if again is not None:
-                    seq += 1
+                    seq = self._seq_after(seq)
                     accepted.append(again)
+        self._watching.count(unit)
         return accepted[before:]
+
+    def _seq_after(self, seq: int) -> int:
+        return seq + 1
 
     def _same(self, event: NewEvent) -> int | None:
         """Find the seq of the same content under the same identity."""
@@ -196,7 +207,9 @@ class AppendSession:
             if unit.answer is not None:
                 return
         context = CommandContext(self._states.states, self._stores[unit.store_id], self._now)
-        await self._states.append(unit.store_id, unit.decide(context))
+        events = unit.decide(context)
+        await self._states.append(unit.store_id, events)
+        self._watching.count_commanded(unit.store_id, events)
         unit.answer = unit.render(context)
         if kept is not None:
             self._answers[unit.store_id, kept.key, kept.principal] = {
@@ -438,8 +451,10 @@ class AppendSession:
             document["resolved"] = list(self._resolved.values())
         if self._answers:
             document["idempotency"] = list(self._answers.values())
+        self._watching.add_to(document)
+        written = {row["store_id"] for rows in document.values() for row in rows}
+        self._watching.add_received(document)
         if document:
-            written = {row["store_id"] for rows in document.values() for row in rows}
             document["heads"] = self._states.head_rows(written)
         return document
 

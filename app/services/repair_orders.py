@@ -21,6 +21,7 @@ from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
 from app.services.desk import PersonalFields
 from app.services.evidence import Evidence, EvidenceFinder, InferredFact
+from app.services.names import NameService, in_words, spelled
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -30,18 +31,23 @@ class RepairOrderView:
     """A repair order as of now.
 
     Attributes:
+        customer_no: Whose it is now: whom it names, else who owned its vehicle when it was here,
+            after all mergers.
         overdue: Still in the shop after the promised time in force.
         listed_at: The instant it is listed under.
         personal: Personal fields as they stand, by name.
         inferred: What nobody told of it but snapshots show, in order of time.
+        names: Names of the staff in it, as far as known, by number or surrogate.
     """
 
     version: int
     state: RepairOrder
+    customer_no: str | None
     on_time: OnTime
     overdue: bool
     listed_at: datetime | None
     personal: Mapping[str, Any]
+    names: Mapping[str, str]
     inferred: Sequence[InferredFact] = ()
 
 
@@ -72,6 +78,7 @@ class RepairOrderService:
         personal: PersonalFields,
         evidence: EvidenceFinder,
         *,
+        names: NameService,
         stores: StoreDirectory,
         policies: Policies,
         time_source: TimeSource,
@@ -79,6 +86,7 @@ class RepairOrderService:
         self._repository = repository
         self._personal = personal
         self._evidence = evidence
+        self._names = names
         self._stores = stores
         self._policies = policies
         self._time_source = time_source
@@ -95,7 +103,8 @@ class RepairOrderService:
 
         Args:
             store_id: The store.
-            wanted: Arguments of `RepairOrderFilter` but for `overdue_at`.
+            wanted: Arguments of `RepairOrderFilter` but for `overdue_at`; staff by number or
+                surrogate.
             page: The part that is wanted.
             overdue: Only those still in the shop after their promised time.
 
@@ -104,17 +113,25 @@ class RepairOrderService:
         """
         zone = (await self._stores.get(store_id)).zone
         now = await self._time_source.now()
+        known = await self._names.known(store_id)
         found = await self._repository.list_repair_orders(
             store_id,
-            RepairOrderFilter(overdue_at=now if overdue else None, **wanted),
+            RepairOrderFilter(
+                overdue_at=now if overdue else None,
+                **spelled(wanted, known, "advisor", "technician"),
+            ),
             after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
             limit=page.limit + 1,
         )
+        found = [(in_words(kept, known), listed_at) for kept, listed_at in found]
         keys = [kept.key for kept, _ in found]
         calls = await self._repository.list_of_many(FollowUp, store_id, "ro_number", keys)
         personal = await self._personal.find(store_id, Kind.REPAIR_ORDER, keys)
         inferred = await self._evidence.list_inferred(
             store_id, [kept.key for kept, _ in found if kept.state.sightings]
+        )
+        names = await self._names.texts(
+            store_id, {member for kept, _ in found for member in _staff_of(kept.state)}
         )
         return page_of(
             [
@@ -126,6 +143,7 @@ class RepairOrderService:
                     listed_at=listed_at,
                     personal=personal.get(kept.key, {}),
                     inferred=inferred.get(kept.key, ()),
+                    names=names,
                 )
                 for kept, listed_at in found
             ],
@@ -144,6 +162,7 @@ class RepairOrderService:
         if kept is None:
             message = f"There is no repair order {ro_number} in store {store_id}."
             raise NotFoundError(message)
+        kept = in_words(kept, await self._names.known(store_id))
         calls = await self._repository.list_of(FollowUp, store_id, "ro_number", ro_number)
         personal = await self._personal.find(store_id, Kind.REPAIR_ORDER, [ro_number])
         seen = [ro_number] if kept.state.sightings else []
@@ -155,6 +174,7 @@ class RepairOrderService:
             zone=zone,
             personal=personal.get(ro_number, {}),
             inferred=inferred.get(ro_number, ()),
+            names=await self._names.texts(store_id, _staff_of(kept.state)),
         )
 
     def _view(
@@ -165,6 +185,7 @@ class RepairOrderService:
         now: datetime,
         zone: ZoneInfo,
         personal: Mapping[str, Any],
+        names: Mapping[str, str],
         listed_at: datetime | None = None,
         inferred: Sequence[InferredFact] = (),
     ) -> RepairOrderView:
@@ -174,6 +195,7 @@ class RepairOrderService:
         return RepairOrderView(
             version=kept.version,
             state=order,
+            customer_no=kept.customer_no,
             on_time=verdict,
             overdue=order.status in {"open", "ready_to_bill"}
             and verdict.reference is not None
@@ -181,6 +203,7 @@ class RepairOrderService:
             listed_at=listed_at,
             personal=personal,
             inferred=inferred,
+            names=names,
         )
 
 
@@ -249,6 +272,10 @@ class TimelineService:
             page.limit,
             lambda entry: (entry.event.occurred_at, entry.event.seq),
         )
+
+
+def _staff_of(order: RepairOrder) -> set[str | None]:
+    return {order.advisor, order.technician}
 
 
 def _after(page: PageRequest) -> tuple[datetime, int] | None:

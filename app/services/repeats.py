@@ -72,17 +72,18 @@ class Repeats:
         return shown.seq if shown is not None and shown.content == event.content_hash else None
 
     async def said_again(
-        self, event: NewEvent, same: int | None, *, next_seq: int
+        self, event: NewEvent, same: int | None, *, seq: int, next_seq: int
     ) -> NewEvent | None:
         """Make the word that a snapshot was so again, where one is needed.
 
         Args:
             event: A snapshot that was taken in.
             same: The seq of the same one in the log; None if it is news itself.
+            seq: The seq of the last event that was accepted: if it is news, its own.
             next_seq: The seq of what is made.
         """
         if same is None:
-            return await self._overtaken(event, next_seq)
+            return await self._overtaken(event, seq, next_seq)
         view = await self._view(event)
         shown = in_force(view, event.source, event.occurred_at)
         if shown is not None and shown.content == event.content_hash:
@@ -94,9 +95,9 @@ class Repeats:
         before = [known for known in view if known.seq == same and known.at < event.occurred_at]
         return self._again(event, before[0], event.occurred_at, next_seq) if before else None
 
-    async def _overtaken(self, event: NewEvent, next_seq: int) -> NewEvent | None:
+    async def _overtaken(self, event: NewEvent, seq: int, next_seq: int) -> NewEvent | None:
         """Let what was in force before a late snapshot be so again, if it was repeated since."""
-        others = [known for known in await self._view(event) if known.seq != next_seq - 1]
+        others = [known for known in await self._view(event) if known.seq != seq]
         before = in_force(others, event.source, event.occurred_at)
         if before is None:
             return None

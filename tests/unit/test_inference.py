@@ -133,6 +133,19 @@ def test_the_last_word_wins_told_or_seen() -> None:
     assert order(seen("08:00", advisor="A2", vin="V1"), OPENED).vin == "V1"
 
 
+def test_whose_an_order_is_changes_by_another_link_once_it_was_linked() -> None:
+    link: Told = "11:00", "linked", {"customer_no": "C2"}
+    first = seen("10:00", customer_no="C1", vin="V1")
+    assert order(OPENED, first, link).customer_no == "C2"
+    told = (OPENED, first, link, seen("12:00", customer_no="C3", vin="V2"))
+    assert implied(*told)[1:] == [
+        ("opened", "09:00", {"vin": "V2"}),
+        ("linked", "12:00", {"customer_no": "C3"}),
+    ]
+    assert (order(*told).customer_no, order(*told).vin) == ("C3", "V2")
+    assert names(OPENED, link, seen("12:00", customer_no="C2")) == []
+
+
 def test_news_of_an_opening_keep_its_estimate_and_so_the_stage() -> None:
     estimated: Told = OPENED[0], OPENED[1], {**OPENED[2], "estimate_hours": "2"}
     assert order(estimated, seen("10:00", vin="V1")).stage == "awaiting_authorization"

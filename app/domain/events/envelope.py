@@ -18,6 +18,8 @@ OWN_SOURCE: Final = "/servicelane"
 
 INFERRED_SOURCE: Final = f"{OWN_SOURCE}/inferred"
 """The source of what the service reads out of snapshots: facts, though nobody told them."""
+DESK_SOURCE: Final = "/servicelane/desk"
+"""The source of facts that staff enter here; unlike the service's own they can be retracted."""
 
 
 class Kind(StrEnum):
@@ -30,6 +32,8 @@ class Kind(StrEnum):
     VEHICLE = "vehicle"
     STAFF = "staff"
     TIMECARD = "timecard"
+    FEED = "feed"
+    BACKLOG = "backlog"
 
 
 class Reason(StrEnum):

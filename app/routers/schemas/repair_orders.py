@@ -1,14 +1,23 @@
 """Bodies of the repair-order routes."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from app.domain.access import Principal, personal_for
 from app.domain.kpis.verdict import OnTimeVerdict
 from app.domain.repair_order import Stage, Status
-from app.routers.schemas.desk import DecimalText, Seq, Version, WordsOut, shown
+from app.routers.schemas.desk import (
+    DecimalText,
+    Member,
+    MemberName,
+    Seq,
+    Version,
+    WordsOut,
+    name_of,
+    shown,
+)
 from app.services.evidence import Evidence, InferredFact
 from app.services.repair_orders import RepairOrderView, TimelineEntry
 
@@ -94,10 +103,16 @@ class RepairOrderOut(BaseModel):
     stage: Annotated[Stage, Field(description="Where the car is 阶段")]
     work_type: Annotated[str | None, Field(description="维修类型")]
     pay_type: Annotated[str | None, Field(description="付费类型")]
-    advisor: Annotated[str | None, Field(description="Staff number 服务顾问")]
-    technician: Annotated[str | None, Field(description="Staff number 技师")]
+    advisor: Annotated[str | None, Member("Service advisor 服务顾问")]
+    advisor_name: Annotated[str | None, MemberName]
+    technician: Annotated[str | None, Member("Technician 技师")]
+    technician_name: Annotated[str | None, MemberName]
     team: Annotated[str | None, Field(description="班组")]
-    customer_no: Annotated[str | None, Field(description="客户编号")]
+    customer_no: Annotated[str | None, Field(description="Whose it is, as known now 客户编号")]
+    customer_from: Annotated[
+        Literal["order", "vehicle"] | None,
+        Field(description="What tells whose it is: the order, or the vehicle's file 客户来源"),
+    ]
     vin: Annotated[str | None, Field(description="车架号")]
     plate: Annotated[str | None, Field(description="Personal 车牌")]
     contact: Annotated[ContactOut | None, Field(description="Personal 送修人")]
@@ -139,9 +154,16 @@ class RepairOrderOut(BaseModel):
             work_type=order.work_type,
             pay_type=order.pay_type,
             advisor=order.advisor,
+            advisor_name=name_of(order.advisor, view.names, principal),
             technician=order.technician,
+            technician_name=name_of(order.technician, view.names, principal),
             team=order.team,
-            customer_no=order.customer_no,
+            customer_no=view.customer_no,
+            customer_from=None
+            if view.customer_no is None
+            else "vehicle"
+            if order.customer_no is None
+            else "order",
             vin=order.vin,
             plate=_text(personal.get("plate")),
             contact=ContactOut.model_validate(contact) if isinstance(contact, dict) else None,
