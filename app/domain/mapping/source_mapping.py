@@ -21,6 +21,7 @@ from app.domain.cells import (
     Cell,
     Row,
     clean,
+    first_filled,
     folded,
     is_empty,
     is_footer,
@@ -296,8 +297,7 @@ class _Emission:
     def names_subject(self, row: Row) -> bool:
         """Whether a row names what the event would be about, behind its first filled cell."""
         subject = self._subject.read((row,), _NOWHERE, Findings())
-        first = next((cell for cell in row.cells.values() if not is_empty(cell)), None)
-        return subject is not MISSING and subject != clean(first)
+        return subject is not MISSING and subject != clean(first_filled(row))
 
     def read(
         self, rows: Sequence[Row], context: Context, findings: Findings
