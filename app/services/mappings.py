@@ -48,11 +48,11 @@ def shipped_texts() -> dict[str, str]:
 def best_fit(
     mappings: Iterable[SourceMapping], columns: Sequence[str]
 ) -> tuple[SourceMapping, float] | None:
-    """Return the mapping that fits a file best, and how well (`fit`); None if none does.
+    """Return the mapping that fits a file best, and how well (`share_of`); None if none does.
 
     Of several that fit as well, the one that reads most columns is taken.
     """
-    shares = [(mapping.fit(columns), len(mapping.columns), mapping) for mapping in mappings]
+    shares = [(mapping.share_of(columns), len(mapping.columns), mapping) for mapping in mappings]
     share, _, mapping = max(shares, key=lambda found: found[:2], default=(0.0, 0, None))
     return None if mapping is None or share < FITS_FROM else (mapping, share)
 

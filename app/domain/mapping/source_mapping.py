@@ -148,7 +148,7 @@ class SourceMapping:
             if reader.is_needed and (names := reader.names()) and find_column(cells, names) is None
         ]
 
-    def fit(self, columns: Sequence[str]) -> float:
+    def share_of(self, columns: Sequence[str]) -> float:
         """Return how well it fits a sheet with these columns, 0 to 1.
 
         That is the share of its columns that the sheet has, or of the sheet's columns that it
