@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,10 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 from uvicorn.importer import import_from_string
 
+from app import importing
 from app.db import embedded, migrations
 from app.demo import tour
 from app.demo.serving import DemoError
@@ -50,6 +53,7 @@ cli.add_typer(openapi, name="openapi")
 
 _APP = "app.main:create_app"
 _STOP_SECONDS = 10
+_INTERRUPTED = 130
 _OPERATOR_ERRORS = (
     DemoError,
     DomainError,
@@ -138,6 +142,54 @@ def migrate() -> None:
         before = asyncio.run(migrations.upgrade(_url(ready)))
     after = migrations.expected_revision()
     print(f"at {after} already" if before == after else f"{before or 'empty'} -> {after}")
+
+
+@cli.command("import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files of events (.ndjson, .json), sheets (.csv, .xlsx, .xls) or records, .gz "
+            "too; what one holds is told by its content."
+        ),
+    ],
+    store: Annotated[
+        str | None, typer.Option(help="Whose rows they are; events name their store themselves.")
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            help="File of a mapping (.yaml), or the source of a known one; default: what fits."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write every fault to a file, .json or .xlsx.")
+    ] = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check only; nothing is stored.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Import files; a repeat is harmless.
+
+    Ends with 0 when all was taken, 1 when something lies in quarantine, 2 when something could
+    not be read, or not to its end.
+    """
+    if report is not None and report.suffix.lower() not in {".json", ".xlsx"}:
+        _say("--report names a file that ends in .json or .xlsx.")
+        sys.exit(importing.UNREADABLE)
+    wanted = importing.Wanted(files, store, mapping, dry_run, report, as_json)
+    try:
+        with _database(_quiet_settings()) as ready:
+            code = asyncio.run(importing.import_files(ready, wanted))
+    except _OPERATOR_ERRORS as error:
+        _say(str(error) or type(error).__name__)
+        code = importing.UNREADABLE
+    except KeyboardInterrupt:
+        _say("Interrupted. What is in is in; the same command again takes nothing twice.")
+        code = _INTERRUPTED
+    sys.exit(code)
 
 
 @cli.command("settings")
@@ -299,9 +351,20 @@ async def _check_address(settings: Settings) -> None:
             )
 
 
+class _Server(uvicorn.Server):
+    """Lets those go who wait for news before it waits for their requests to end."""
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down."""
+        application: Any = self.config.app
+        application.state.factory.arrivals.release()
+        await super().shutdown(sockets)
+
+
 def _run_server(settings: Settings) -> None:
     application = import_from_string(_APP)(settings)
-    uvicorn.Server(
+    _Server(
         uvicorn.Config(
             application,
             host=settings.host,

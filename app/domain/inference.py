@@ -391,7 +391,6 @@ def _dispatches(
     """A dispatch wherever the technician, the team or the bay is another one than in force."""
     work = _Work()
     dispatches: list[Inferred] = []
-    before: datetime | None = None  # when the work was last given away before the last of those
     for item in walk(_of(told, *_OF_WORK), seen):
         if isinstance(item, Event):
             _take_work(work, item)
@@ -404,13 +403,6 @@ def _dispatches(
             and data.team in {None, work.team}
             and data.bay in {None, work.bay}
         ):
-            is_ours = bool(dispatches) and dispatches[-1].occurred_at == work.since
-            moved = _given_at(item, before) if is_ours else None
-            if moved is not None and data.technician and moved != work.since:
-                dispatches[-1] = msgspec.structs.replace(
-                    dispatches[-1], occurred_at=moved, evidence=item.event
-                )
-                work.since = moved
             continue
         at = _given_at(item, work.since)
         if at is None:
@@ -419,7 +411,6 @@ def _dispatches(
             team = data.team or work.team
         else:
             team = data.team
-        before = work.since
         work = _Work(technician, team, data.bay or work.bay, work.worked, at)
         payload = RepairOrderDispatched.model_construct(
             technician=technician, team=team, bay=work.bay

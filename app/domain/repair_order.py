@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from app.domain.events.envelope import Event
+from app.domain.events.names import is_surrogate
 from app.domain.events.repair_order import (
     Amounts,
     RepairOrderAddOnDecided,
@@ -27,6 +28,7 @@ from app.domain.events.repair_order import (
     RepairOrderDelivered,
     RepairOrderDispatched,
     RepairOrderInspected,
+    RepairOrderLinked,
     RepairOrderOpened,
     RepairOrderPromiseChanged,
     RepairOrderSettled,
@@ -53,6 +55,7 @@ Stage = Literal[
 ]
 Status = Literal["open", "ready_to_bill", "settled", "closed", "cancelled"]
 AmountKind = Literal["labor", "parts", "sublet", "other"]
+OtherRole = Literal["inspector", "delay_warner"]
 
 LAST_INSPECTION_LEVEL: Final = 3
 
@@ -177,7 +180,7 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
         stage: Where the car is.
         cancelled_seq: Of the standing cancellation, which is final in whatever order (C1).
         first_opened_at: The arrival (B5); the fields after it are those of the last `opened`
-            that carries them.
+            that carries them, customer_no and vin of the last `opened` or `linked`.
         dispatched_technician: Of the last dispatch, with the team that it names (E2).
         worked_technician: Of the last work event that names one (E5).
         promises: In order; see `Promise.by` for which openings are in.
@@ -187,6 +190,7 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
         add_ons: By add-on id, in the order in which they are first heard of.
         sightings: Every snapshot of the order that stands, and every time at which one was so
             again.
+        also_named: Surrogates of those whom no other field keeps, by what they did.
     """
 
     ro_number: str
@@ -231,11 +235,17 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
     comeback_assessments: list[ComebackAssessment] = msgspec.field(default_factory=list)
     add_ons: dict[str, AddOn] = msgspec.field(default_factory=dict)
     sightings: list[Sighting] = msgspec.field(default_factory=list)
+    also_named: dict[OtherRole, list[str]] = msgspec.field(default_factory=dict)
 
     @property
     def cancelled(self) -> bool:
         """Whether a cancellation stands: the order then counts nowhere (C2)."""
         return self.cancelled_seq is not None
+
+    @property
+    def visited_at(self) -> datetime | None:
+        """When the car was here: the arrival, else when the order was last heard of."""
+        return self.first_opened_at or self.last_occurred_at
 
     @property
     def settled(self) -> bool:
@@ -397,6 +407,14 @@ OPENED_FIELDS: Final = (
 """What each `opened` may say anew; of each field the last one that carries it counts (B5)."""
 
 
+def _linked(order: RepairOrder, data: RepairOrderLinked, _event: Event) -> None:
+    """Customer and car; the car stays where it is, and nothing was promised by it."""
+    if data.customer_no is not None:
+        order.customer_no = data.customer_no
+    if data.vin is not None:
+        order.vin = data.vin
+
+
 def _authorized(order: RepairOrder, data: RepairOrderAuthorized, event: Event) -> None:
     if order.first_authorized_at is None:
         order.first_authorized_at = event.occurred_at
@@ -451,6 +469,13 @@ def _inspected(order: RepairOrder, data: RepairOrderInspected, event: Event) -> 
         _move(order, "in_work")
     else:
         _move(order, "cleaning" if data.level == LAST_INSPECTION_LEVEL else "inspection")
+    _name(order, "inspector", data.inspector)
+
+
+def _name(order: RepairOrder, role: OtherRole, value: str | None) -> None:
+    """Keep a surrogate, so that whom it stands for can be asked; numbers need no such care."""
+    if value is not None and is_surrogate(value):
+        order.also_named[role] = sorted({*order.also_named.get(role, []), value})
 
 
 def _cleaned(order: RepairOrder, _data: RepairOrderCleaned, _event: Event) -> None:
@@ -486,8 +511,9 @@ def _promise_changed(order: RepairOrder, data: RepairOrderPromiseChanged, event:
     )
 
 
-def _delay_warned(order: RepairOrder, _data: RepairOrderDelayWarned, event: Event) -> None:
+def _delay_warned(order: RepairOrder, data: RepairOrderDelayWarned, event: Event) -> None:
     order.delay_warned_at = event.occurred_at
+    _name(order, "delay_warner", data.by)
 
 
 def _delay_noted(order: RepairOrder, data: RepairOrderCustomerDelayNoted, event: Event) -> None:
@@ -579,6 +605,7 @@ def _snapshot_repeated(
 
 _APPLY: Final[Mapping[type, Callable[[RepairOrder, Any, Event], None]]] = {
     RepairOrderOpened: _opened,
+    RepairOrderLinked: _linked,
     RepairOrderAuthorized: _authorized,
     RepairOrderDispatched: _dispatched,
     RepairOrderWorkStarted: _work_started,

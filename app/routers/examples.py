@@ -83,7 +83,7 @@ def _add_response(
     if "body" not in response:
         return
     described = operation["responses"][str(response["status"])]["content"]
-    media_type = _PROBLEM if _PROBLEM in described else _JSON
+    media_type = response["headers"]["Content-Type"].partition(";")[0]
     examples = described[media_type].setdefault("examples", {})
     if media_type == _PROBLEM:
         # a problem that was recorded tells more than its bare form

@@ -15,19 +15,26 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.db.event_log import EventLog, Head
-from app.db.state_rows import SubjectKey, clock_row, gone_row, state_row
+from app.db.state_rows import SubjectKey, clock_row, gone_row, mention_rows, state_row
 from app.domain.clocks import clocks_of
 from app.domain.complaint import Complaint
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import Event, Kind, NewEvent
 from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
-from app.domain.events.repair_order import RepairOrderDelivered, RepairOrderSettled
+from app.domain.events.repair_order import (
+    RepairOrderDelivered,
+    RepairOrderLinked,
+    RepairOrderOpened,
+    RepairOrderSettled,
+)
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event
 from app.domain.follow_up import FollowUp
 from app.domain.inference import tells_snapshots
 from app.domain.inferred import inferred_events
+from app.domain.links import on_file
+from app.domain.mentions import Mentions, mentions_of
 from app.domain.policies import Policies
 from app.domain.reactions import (
     Cause,
@@ -40,6 +47,7 @@ from app.domain.reactions import (
 from app.domain.repair_order import RepairOrder
 from app.domain.sightings import Sighting
 from app.domain.stores import Store
+from app.services.group_links import GroupLinks
 
 YIELD_EVERY: Final = 500
 """Events handled before other requests get a turn: a large batch must not block the loop."""
@@ -74,10 +82,12 @@ class GroupStates:
         self._follow_ups: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._changed: set[SubjectKey] = set()
         self._gone: set[SubjectKey] = set()
+        self._named: dict[SubjectKey, Mentions] = {}
         self._detected: dict[SubjectKey, datetime] = {}
         self._event_rows: list[dict[str, Any]] = []
         self._asides: list[tuple[Event, bytes]] = []
         self._handled = 0
+        self._links = GroupLinks(log, self.states, self.load_more)
 
     async def read(
         self,
@@ -112,10 +122,18 @@ class GroupStates:
             if subject not in self.states and subject not in self._gone:
                 self.states[subject] = entry
                 self._index(subject, entry[1])
+                if named := mentions_of(entry[1]):
+                    self._named[subject] = named
 
     def _index(self, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp) and state.ro_number is not None:
             self._follow_ups[subject[0], state.ro_number].add(subject[2])
+        else:
+            self._links.index(subject, state)
+
+    def adopt(self, subject: SubjectKey, version: int, state: State) -> None:
+        """Take a state that was read elsewhere; one that is known already stays as it is."""
+        self._take({subject: (version, state)})
 
     def zone_of(self, store_id: str) -> ZoneInfo:
         """Get the zone in which a store's days begin and end."""
@@ -154,15 +172,18 @@ class GroupStates:
                 if self._handled % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
             causes = self._causes_of(store_id, touched)
+            before = self._links.before(store_id, touched)
             await self._evolve(store_id, touched)
-            causes |= self._causes_of(store_id, touched)
+            relinked = await self._links.follow(store_id, touched, before)
+            self._changed.update((store_id, *subject) for subject in relinked)
+            causes = relinked | causes | self._causes_of(store_id, touched)
             pending = await self._react(store_id, causes)
 
     def _enter(self, store_id: str, new_event: NewEvent) -> Event:
         head = self.heads[store_id]
         head.seq += 1
         head.recorded_at = max(head.recorded_at, self._now)
-        event = logged_event(new_event, head.seq, head.recorded_at)
+        event = new_event.logged(head.seq, head.recorded_at)
         self._event_rows.append(
             {
                 "store_id": store_id,
@@ -269,6 +290,7 @@ class GroupStates:
         self, store_id: str, causes: Mapping[tuple[Kind, str], Cause]
     ) -> list[NewEvent]:
         """Ask what the touched orders, follow-ups and complaints want now."""
+        await self._links.load_vehicles(store_id, causes)
         causes = {
             reacting: cause
             for reacting, cause in causes.items()
@@ -281,6 +303,7 @@ class GroupStates:
                 for kind, key in _companions(store_id, *reacting)
             ]
         )
+        await self._links.load_vehicles(store_id, causes)
         zone = self.zone_of(store_id)
         wanted: list[Wanted] = []
         for (kind, key), cause in causes.items():
@@ -297,6 +320,7 @@ class GroupStates:
                         zone=zone,
                         recorded_at=self.heads[store_id].recorded_at,
                         cause=cause,
+                        owners=self._links.owners_of(store_id, state),
                     )
                 case Kind.FOLLOW_UP, FollowUp():
                     wanted += react_follow_up(state, cause=cause)
@@ -349,15 +373,23 @@ class GroupStates:
             )
         for subject in sorted(self._changed):
             entry = self.states.get(subject)
+            self._add_mentions(document, subject, None if entry is None else entry[1])
             if entry is None:
                 document["gone"].append(gone_row(subject))
                 document["clockless"].append(gone_row(subject))
                 continue
             zone = self.zone_of(subject[0])
-            document[subject[1].value].append(
-                state_row(subject, *entry, policies=self._policies, zone=zone)
-            )
+            row = state_row(subject, *entry, policies=self._policies, zone=zone)
+            if isinstance(entry[1], RepairOrder):
+                row["customer_no"] = self._links.customer_of(subject[0], entry[1])
+            document[subject[1].value].append(row)
             self._add_clocks(document, subject, entry[1])
+        for table, rows in (
+            ("relinked", [*self._links.relinked_rows()]),
+            ("survivor", [*self._links.survivor_rows()]),
+        ):
+            if rows:
+                document[table] = rows
         return document
 
     def head_rows(self, written: Collection[str]) -> list[dict[str, Any]]:
@@ -375,6 +407,15 @@ class GroupStates:
             if store_id in written
         ]
 
+    def _add_mentions(self, document: Document, subject: SubjectKey, state: State | None) -> None:
+        """Write whom a subject names by surrogate, where that is news."""
+        before, named = self._named.get(subject, {}), mentions_of(state)
+        if named != before:
+            if before:
+                document["unnamed"].append(gone_row(subject))
+            if named:
+                document["staff_mention"] += mention_rows(subject, named)
+
     def _add_clocks(self, document: Document, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp | Complaint):
             clocks = clocks_of(state, self._policies, self.zone_of(subject[0]))
@@ -389,28 +430,10 @@ class GroupStates:
         if event.kind is Kind.CUSTOMER:
             return event.key
         entry = self.states.get((event.store_id, event.kind, event.key))
+        if entry is not None and isinstance(entry[1], RepairOrder):
+            return self._links.customer_of(event.store_id, entry[1])
         customer_no = None if entry is None else getattr(entry[1], "customer_no", None)
         return customer_no if isinstance(customer_no, str) else None
-
-
-def logged_event(new_event: NewEvent, seq: int, recorded_at: datetime) -> Event:
-    """Show an event as the log will have it."""
-    return Event(
-        store_id=new_event.store_id,
-        seq=seq,
-        source=new_event.source,
-        id=new_event.id,
-        type=new_event.type,
-        kind=new_event.kind,
-        key=new_event.key,
-        subject=new_event.subject,
-        occurred_at=new_event.occurred_at,
-        recorded_at=recorded_at,
-        schema_version=new_event.schema_version,
-        payload=new_event.payload,
-        content_hash=new_event.content_hash,
-        causation_id=new_event.causation_id,
-    )
 
 
 _LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled, RepairOrderSnapshot)
@@ -429,6 +452,10 @@ def subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:
             payload = event.payload
             if isinstance(payload, _LEAVE):
                 ro_number = event.key
+            elif isinstance(payload, RepairOrderOpened | RepairOrderLinked):
+                if payload.customer_no is None and (vin := on_file(payload.vin)) is not None:
+                    subjects.add((event.store_id, Kind.VEHICLE, vin))
+                continue
             elif isinstance(payload, FollowUpScheduled | FollowUpCompleted) and payload.ro_number:
                 ro_number = payload.ro_number
             else:

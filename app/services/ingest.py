@@ -5,27 +5,32 @@ work per store; what can't goes to quarantine with its own bytes.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quarantine_row
+import orjson
+
+from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
-from app.domain.errors import Fault, PayloadTooLargeError
+from app.domain.errors import PayloadTooLargeError, StrictHandlingError
 from app.domain.events.envelope import NewEvent, Rejected
-from app.domain.events.wire import Message, read_message
+from app.domain.events.item import Item
+from app.domain.events.ndjson import read_item
+from app.domain.events.wire import STRUCTURED, Message
 from app.domain.quarantine import NO_STORE, QuarantinedItem
 from app.domain.stores import is_store_code
 from app.services.appender import Appender
 from app.services.door import Door
 from app.services.group_states import YIELD_EVERY
+from app.services.incoming import Incoming
 from app.services.mappings import MappingDirectory
+from app.services.row_reading import RowReader
 from app.services.stores import StoreDirectory
 from app.services.taken import Taken
 from app.services.time_source import TimeSource
-from app.services.units import Facts, Outcome, Quarantined
+from app.services.trial import Earlier
+from app.services.turns import Turns
+from app.services.units import Facts
 
 
 class IngestService:
@@ -40,6 +45,7 @@ class IngestService:
         mappings: MappingDirectory,
         time_source: TimeSource,
         door: Door,
+        rows: RowReader,
         max_batch: int,
     ) -> None:
         self._appender = appender
@@ -48,50 +54,88 @@ class IngestService:
         self._mappings = mappings
         self._time_source = time_source
         self._door = door
+        self._rows = rows
         self._max_batch = max_batch
 
-    async def ingest(self, message: Message, *, principal: Principal) -> Taken:
+    async def ingest(
+        self, message: Message, *, principal: Principal, strict: bool = False
+    ) -> Taken:
         """Take in a message; everything that it holds is durable when this returns.
 
         Args:
             message: What was sent, read as far as JSON.
             principal: Events of stores that it is not bound to count as of an unknown store.
+            strict: Store nothing at all if anything would lie in quarantine.
 
         Returns:
             The outcome of each event in order.
 
         Raises:
             PayloadTooLargeError: More events than a batch may have.
+            StrictHandlingError: Strict, and something would lie in quarantine.
         """
-        if len(message.items) > self._max_batch:
-            raise PayloadTooLargeError(
-                f"The batch has {len(message.items)} events; at most {self._max_batch} are taken "
-                "in one request. Send it in parts.",
-                limit=self._max_batch,
-            )
+        self._check_size(message)
+        incoming = await self.read(message, principal=principal)
+        if not strict:
+            return await self.take(incoming)
+        if incoming.is_refused:
+            await self._appender.try_out(incoming.units(), Earlier())
+        elif await self._appender.submit_together(incoming.units()):
+            return incoming.taken()
+        taken = incoming.taken()
+        raise StrictHandlingError(
+            quarantined=taken.quarantined,
+            of=len(message.items),
+            answer=orjson.loads(taken.answer()),
+        )
+
+    async def validate(self, message: Message, *, principal: Principal) -> Taken:
+        """Find out what `ingest` would answer; nothing is stored, in quarantine neither.
+
+        Raises:
+            PayloadTooLargeError: More events than a batch may have.
+        """
+        self._check_size(message)
+        return await self.try_out(await self.read(message, principal=principal), Earlier())
+
+    async def read(self, message: Message, *, principal: Principal) -> Incoming:
+        """Read a message of any length at the door, and nothing more: `take` writes it."""
         now = await self._time_source.now()
         known = await self._known_stores(message.items, principal)
-        outcomes: list[Outcome | None] = [None] * len(message.items)
-        warnings: dict[int, tuple[Fault, ...]] = {}
-        units: dict[str, _Part] = defaultdict(_Part)
-        refused = _Refused(message)
+        incoming = Incoming(message, known=known, now=now)
         for position, item in enumerate(message.items):
             event = self._door.read(item, now=now, known_store=known.__contains__)
-            if isinstance(event, Rejected):
-                outcomes[position] = refused.add(position, event, now, known)
-            else:
-                unit = units[event.store_id]
-                unit.events.append(event)
-                unit.positions.append(position)
-                if event.warnings:
-                    warnings[position] = event.warnings
+            incoming.add(position, event)
             if position % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
+        return incoming
+
+    async def take(self, incoming: Incoming, turns: Turns | None = None) -> Taken:
+        """Write what was read; all of it is durable when this returns.
+
+        Args:
+            incoming: A message, or the next part of a stream.
+            turns: Of the stream, whose parts may be on their way at once.
+        """
+        submit = self._appender.submit
         await asyncio.gather(
-            self._keep(refused),
-            *(self._append(store_id, unit, message, outcomes) for store_id, unit in units.items()),
+            self._keep(incoming),
+            *(
+                submit(unit) if turns is None else turns.take(unit, submit)
+                for unit in incoming.units()
+            ),
         )
-        return Taken(message.items, outcomes, warnings)
+        return incoming.taken()
+
+    async def try_out(self, incoming: Incoming, earlier: Earlier) -> Taken:
+        """Find out what `take` would do, and do nothing.
+
+        Args:
+            incoming: The next part of a request.
+            earlier: What was tried of the same request before.
+        """
+        await self._appender.try_out(incoming.units(), earlier)
+        return incoming.taken()
 
     async def replay(self, waiting: QuarantinedItem) -> str:
         """Send a waiting item in again; if it still can't be taken, what is wrong is noted.
@@ -101,22 +145,39 @@ class IngestService:
         Returns:
             The id of the item; another one where the same bytes waited at its store already.
         """
-        item = waiting.item
         now = await self._time_source.now()
-        message = read_message(item.body, item.content_type, item.attributes)
-        known = await self._known_stores(message.items, None)
-        event = self._door.reread(item, now)
-        home = (waiting.store_id or NO_STORE, waiting.quarantine_id)
-        store_id = event.store_id
-        if waiting.store_id is None and store_id is not None and store_id in known:
-            home = store_id, await self._quarantine.move(home[1], to_store=store_id)
-        if isinstance(event, Rejected):
-            await self._quarantine.save_faults(*home, event.reason, event.faults, now=now)
+        items = await self._present(waiting.item)
+        if isinstance(items, Rejected):
+            home = await self._home(waiting, None)
+            await self._quarantine.save_faults(*home, items.reason, items.faults, now=now)
+            return home[1]
+        known = await self._known_stores([read_item(item) for item in items], None)
+        read = [self._door.reread(item, now) for item in items]
+        events = [event for event in read if isinstance(event, NewEvent)]
+        store_id = read[-1].store_id
+        home = await self._home(waiting, store_id if store_id in known else None)
+        if len(events) < len(read):
+            refused = next(event for event in read if isinstance(event, Rejected))
+            await self._quarantine.save_faults(*home, refused.reason, refused.faults, now=now)
         else:
-            await self._appender.submit(
-                Facts(event.store_id, [event], item_of=lambda _: item, replays={0: home})
-            )
+            # of the events of a row, the last one says that all are in
+            replays = {len(events) - 1: home}
+            unit = Facts(events[0].store_id, events, item_of=items.__getitem__, replays=replays)
+            await self._appender.submit(unit)
         return home[1]
+
+    async def _present(self, item: Item) -> Sequence[Item] | Rejected:
+        """Give an item as the events that it stands for: itself, or those of a row."""
+        events = await self._rows.events_of(read_item(item))
+        if isinstance(events, list):
+            return [Item(orjson.dumps(event, default=str), STRUCTURED, {}) for event in events]
+        return (item,) if events is None else events
+
+    async def _home(self, waiting: QuarantinedItem, store_id: str | None) -> tuple[str, str]:
+        """Tell where an item lies; one of no store moves to its store, if that is known."""
+        if waiting.store_id is not None or store_id is None:
+            return waiting.store_id or NO_STORE, waiting.quarantine_id
+        return store_id, await self._quarantine.move(waiting.quarantine_id, to_store=store_id)
 
     async def _known_stores(
         self, items: Sequence[Any], principal: Principal | None
@@ -127,75 +188,21 @@ class IngestService:
         """
         await self._mappings.refresh()
         named = {item.get("store") for item in items if isinstance(item, dict)}
+        named |= {item.store_id for item in items if isinstance(item, Rejected)}
         codes = [code for code in named if isinstance(code, str) and is_store_code(code)]
         if principal is not None:
             codes = [code for code in codes if principal.may(code)]
         return await self._stores.get_many(codes)
 
-    async def _append(
-        self, store_id: str, part: "_Part", message: Message, outcomes: list[Outcome | None]
-    ) -> None:
-        """Let one store's part of a message enter its log."""
-        facts = Facts(
-            store_id,
-            part.events,
-            item_of=lambda position: message.item(part.positions[position]),
-        )
-        await self._appender.submit(facts)
-        for position, outcome in zip(part.positions, facts.outcomes, strict=True):
-            outcomes[position] = outcome
+    def _check_size(self, message: Message) -> None:
+        if len(message.items) > self._max_batch:
+            raise PayloadTooLargeError(
+                f"The batch has {len(message.items)} events; at most {self._max_batch} are taken "
+                "in one request. Send it in parts, or as lines (application/x-ndjson).",
+                limit=self._max_batch,
+            )
 
-    async def _keep(self, refused: "_Refused") -> None:
+    async def _keep(self, incoming: Incoming) -> None:
         """Put in quarantine what could not be read."""
-        if refused.rows:
-            placed = await self._quarantine.put(refused.rows)
-            for outcome in refused.outcomes:
-                outcome.quarantine_id = placed[outcome.store_id, outcome.body_hash]
-
-
-@dataclass(slots=True)
-class _Part:
-    """The part of a message that belongs to one store."""
-
-    events: list[NewEvent] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-
-
-class _Refused:
-    """What of a message could not be read."""
-
-    def __init__(self, message: Message) -> None:
-        self._message = message
-        self._rows: dict[tuple[str, bytes], QuarantineRow] = {}
-        self.outcomes: list[Quarantined] = []
-
-    @property
-    def rows(self) -> Collection[QuarantineRow]:
-        """The rows to be kept; the same bytes twice are one."""
-        return self._rows.values()
-
-    def add(
-        self, position: int, rejected: Rejected, now: datetime, known: Collection[str]
-    ) -> Quarantined:
-        """Take in the event at a position, under its store if that is known."""
-        item = self._message.item(position)
-        store_id = rejected.store_id if rejected.store_id in known else None
-        outcome = Quarantined(
-            rejected.reason, rejected.faults, store_id or NO_STORE, item.body_hash
-        )
-        add_row(
-            self._rows,
-            quarantine_row(
-                item,
-                store_id=outcome.store_id,
-                reason=rejected.reason,
-                faults=rejected.faults,
-                source=rejected.source,
-                event_id=rejected.id,
-                event_type=rejected.type,
-                subject=rejected.subject,
-                now=now,
-            ),
-        )
-        self.outcomes.append(outcome)
-        return outcome
+        if incoming.is_refused:
+            incoming.place(await self._quarantine.put(incoming.rows()))

@@ -24,11 +24,12 @@ OURS: Final = Fault(
 
 
 def conflict(seq: int) -> Fault:
-    """Say that an identity is taken."""
+    """Say that an identity is taken: by an event of the log, or (0) by one that is only tried."""
+    which = f"event {seq}" if seq else "an event before it"
     return Fault(
         "/id",
         "identity-conflict",
-        f"Source and id are those of event {seq}, whose content differs. A correction is a new "
+        f"Source and id are those of {which}, whose content differs. A correction is a new "
         "event with an id of its own; retract the old one.",
     )
 

@@ -20,7 +20,7 @@ from app.domain.fold import fold
 from app.domain.inferred import repeated_event
 from app.domain.repair_order import RepairOrder
 from app.domain.sightings import Sighting, in_force
-from app.services.group_states import Document, GroupStates, logged_event
+from app.services.group_states import Document, GroupStates
 
 _Repeats = dict[tuple[str, int], datetime]
 """(store_id, seq of a snapshot) -> until when it was repeated."""
@@ -154,7 +154,7 @@ class Repeats:
         head = self._states.heads[store_id]
         events = logged[kind, key] + self._states.entered_of(subject)
         events += [
-            logged_event(event, seq, head.recorded_at)
+            event.logged(seq, head.recorded_at)
             for seq, event in enumerate(self._accepted, start=head.seq + 1)
             if _subject(event) == subject
         ]

@@ -1,27 +1,19 @@
 """Snapshots of repair orders in the log: what they imply, repeats, late ones, retracted ones."""
 
-import asyncio
-from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
-
-import pytest
-from pydantic import SecretStr
 
 from app.db.engine import Pool
 from app.domain.events.envelope import Event, Kind
 from app.domain.fold import standing
-from app.domain.follow_up import FollowUp
 from app.domain.ids import follow_up_id
 from app.domain.inferred import changes
 from app.domain.repair_order import RepairOrder
-from app.factory import Factory, open_factory
-from app.services.time_source import MovableTimeSource
-from app.settings import Settings
-from tests.support.facts import delivered, event, opened, retraction, settled
+from app.factory import Factory
+from tests.support.facts import event
 from tests.support.histories import CloudEvent
-from tests.support.logs import check_store, read_log, read_states
-from tests.support.posting import add_store, outcomes, post
+from tests.support.logs import check_store, read_states
+from tests.support.posting import outcomes
 
 CALL = follow_up_id("S1", "R1", "first")
 

@@ -18,6 +18,8 @@ OWN_SOURCE: Final = "/servicelane"
 
 INFERRED_SOURCE: Final = f"{OWN_SOURCE}/inferred"
 """The source of what the service reads out of snapshots: facts, though nobody told them."""
+DESK_SOURCE: Final = "/servicelane/desk"
+"""The source of facts that staff enter here; unlike the service's own they can be retracted."""
 
 
 class Kind(StrEnum):
@@ -30,6 +32,8 @@ class Kind(StrEnum):
     VEHICLE = "vehicle"
     STAFF = "staff"
     TIMECARD = "timecard"
+    FEED = "feed"
+    BACKLOG = "backlog"
 
 
 class Reason(StrEnum):
@@ -89,6 +93,25 @@ class NewEvent(msgspec.Struct):
     content_hash: bytes
     warnings: tuple[Fault, ...] = ()
     received: bytes | None = None
+
+    def logged(self, seq: int, recorded_at: datetime) -> "Event":
+        """Show it as it is in the log under that seq."""
+        return Event(
+            self.store_id,
+            seq,
+            self.source,
+            self.id,
+            self.type,
+            self.kind,
+            self.key,
+            self.subject,
+            self.occurred_at,
+            recorded_at,
+            self.schema_version,
+            self.payload,
+            self.content_hash,
+            self.causation_id,
+        )
 
 
 class Event(msgspec.Struct):

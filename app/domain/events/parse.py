@@ -20,6 +20,8 @@ from app.domain.errors import Fault
 from app.domain.events.catalog import CATALOG, Catalog, EventType
 from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejected
 from app.domain.events.form import Content, Form, Limits
+from app.domain.events.item import Unreadable
+from app.domain.events.names import Naming
 from app.domain.events.payload import Payload, read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
@@ -79,7 +81,8 @@ def parse_event(
     """Read one event as it was sent, in structured form.
 
     Args:
-        item: Any JSON value; it isn't changed.
+        item: Any JSON value, or what stands for one (`Unreadable`, or what was rejected before
+            it could become an event: `Rejected`); it isn't changed.
         limits: How much is taken.
         now: When it was received.
         secret: Of the installation, for the content hash.
@@ -92,16 +95,21 @@ def parse_event(
         the first reason that applies, with all that is wrong in that respect.
     """
     if not isinstance(item, dict):
+        if isinstance(item, Rejected):
+            return item
         fault = Fault("", "not-an-object", "An event must be a JSON object.")
+        if isinstance(item, Unreadable):
+            fault = item.fault
         return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
     latest = now + limits.max_clock_skew
+    names = Naming(secret, item.get("store", ""))
     source = item.get("source")
     values = value_maps.get(source) if value_maps and isinstance(source, str) else None
     applied = None if values is None else values.apply(item)
     meant = item if applied is None else applied.item
     try:
-        read = _at_once(meant, limits, latest, known_store, catalog) or _step_by_step(
-            meant, limits, latest, known_store, catalog
+        read = _at_once(meant, limits, latest, known_store, catalog, names) or _step_by_step(
+            meant, limits, latest, known_store, catalog, names
         )
         sent = read[-1] if applied is None else _as_sent(read, applied, limits)
     except _RefusedError as refused:
@@ -109,7 +117,7 @@ def parse_event(
     event_type, version, subject, occurred_at, content = read
     payload = content.payload
     if version != event_type.version:
-        payload = _lifted(event_type, version, content)
+        payload = _lifted(event_type, version, content, names)
     return NewEvent(
         item["store"],
         item["source"],
@@ -143,6 +151,7 @@ def _at_once(
     latest: datetime,
     known_store: Callable[[str], bool],
     catalog: Catalog,
+    names: Naming,
 ) -> _Read | None:
     """Read an event about which nothing is unusual, as most are; None of any other.
 
@@ -170,10 +179,10 @@ def _at_once(
     key = event_type.subject.canonical(subject)
     try:
         occurred_at = read_instant(time)
-        payload = form.read(data, extra="forbid")
+        payload = form.read(data, extra="forbid", context=names)
     except (PydanticCustomError, ValidationError):
         return None
-    content = form.known(payload, data, limits)
+    content = form.known(payload, data, limits, names)
     if key is None or occurred_at > latest or content is None:
         return None
     return event_type, 1, key, occurred_at, content
@@ -185,6 +194,7 @@ def _step_by_step(
     latest: datetime,
     known_store: Callable[[str], bool],
     catalog: Catalog,
+    names: Naming,
 ) -> _Read:
     """Read an event in the order of A10.
 
@@ -199,7 +209,7 @@ def _step_by_step(
     if occurred_at > latest:
         fault = Fault("/time", "time-in-future", "The time is in the future.")
         raise _RefusedError(Reason.TIME_IN_FUTURE, fault)
-    content = _content(item, event_type.forms[version - 1], limits)
+    content = _content(item, event_type.forms[version - 1], limits, names)
     return event_type, version, subject, occurred_at, content
 
 
@@ -336,7 +346,7 @@ def _odd(
         )
 
 
-def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
+def _content(item: dict[str, Any], form: Form, limits: Limits, names: Naming) -> Content:
     """Check the data."""
     data = item.get("data")
     if data is None:
@@ -344,7 +354,7 @@ def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
     if not isinstance(data, dict):
         fault = Fault("/data", "not-an-object", "The data must be a JSON object.")
         raise _RefusedError(Reason.INVALID_DATA, fault)
-    content = form.take(data, limits)
+    content = form.take(data, limits, names)
     if isinstance(content, list):
         raise _RefusedError(Reason.INVALID_DATA, *content)
     payload = content.payload
@@ -364,12 +374,12 @@ def _as_sent(read: _Read, applied: Applied, limits: Limits) -> Content:
     return sent
 
 
-def _lifted(event_type: EventType, version: int, content: Content) -> Payload:
+def _lifted(event_type: EventType, version: int, content: Content, names: Naming) -> Payload:
     """Return the payload of an older version as one of the current version."""
     both = orjson.loads(content.data)
     if content.aside is not None:
         both = join(both, orjson.loads(content.aside))
-    return event_type.lift(both, version)
+    return event_type.lift(both, version, names)
 
 
 def _rejected(item: dict[str, Any], reason: Reason, faults: Sequence[Fault]) -> Rejected:

@@ -1,8 +1,9 @@
 """The life of a repair order. The subject is the RO number, exactly as the DMS writes it."""
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.domain.events.payload import (
     MAX_ITEMS,
@@ -86,6 +87,23 @@ class RepairOrderOpened(Opening):
     advisor: Annotated[StaffNo | None, AtDoor()] = Field(
         None, description="Staff number of the service advisor 服务顾问"
     )
+
+
+class RepairOrderLinked(Payload):
+    """It became known whose order it is, or which car it is about. 工单关联."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["customer_no"]}, {"required": ["vin"]}]}
+    )
+
+    customer_no: Reference | None = Field(None, description="Customer number 客户编号")
+    vin: Reference | None = Field(None, description="Vehicle identification number 车架号")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.customer_no is None and self.vin is None:
+            raise PydanticCustomError("missing-link", "must have a customer_no, a vin or both")
+        return self
 
 
 class RepairOrderAuthorized(Payload):

@@ -50,6 +50,7 @@ def open_html(source: Source, *, sheet: str | None, header_row: int | None) -> S
         len(grid) - heading.row - 1,
         lambda: rows_below(grid, heading, spans=spans),
         lambda: None,
+        places=heading.places,
         header_row=heading.row + 1,
         above=grid[: heading.top],
         encoding=encoding,

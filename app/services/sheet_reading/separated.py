@@ -54,6 +54,7 @@ def open_separated(source: Source, *, header_row: int | None) -> Sheet:
         None,
         rows,
         source.share_read,
+        places=heading.places,
         header_row=heading.row + 1,
         above=first[: heading.top],
         encoding=encoding,

@@ -32,6 +32,7 @@ class Sheet:
         total_rows: How many rows `rows` gives at most; None where only reading tells.
         name: Of the sheet, where it has one.
         names: All sheets of the workbook, where there are several.
+        places: Which cell of a row each column is, from 0; none of records.
         header_row: Number of the last row of the heading; None of records.
         above: The rows above the heading, as they lie in the sheet.
         encoding: Of text, as Python names it.
@@ -46,6 +47,7 @@ class Sheet:
     share_read: Callable[[], float | None] = field(repr=False)
     name: str | None = None
     names: Sequence[str] = ()
+    places: Sequence[int] = ()
     header_row: int | None = None
     above: Sequence[Sequence[Cell]] = ()
     encoding: str | None = None

@@ -81,6 +81,7 @@ def open_workbook(
         lambda: None,
         name=chosen.name,
         names=workbook.sheet_names,
+        places=heading.places,
         header_row=heading.row + 1,
         above=first[: heading.top],
         compressed=source.compressed,
