@@ -28,7 +28,10 @@ from app.demo.serving import DemoError
 from app.domain.access import ALL_SCOPES, Scope
 from app.domain.errors import DomainError
 from app.factory import open_factory
+from app.mapping_cli import Access
+from app.mapping_cli import cli as mapping_commands
 from app.services.access import AccessService
+from app.services.sheet_reading import SheetError
 from app.settings import Settings, describe, unknown_variables
 from app.telemetry import configure_logging
 
@@ -54,6 +57,7 @@ _OPERATOR_ERRORS = (
     DomainError,
     embedded.EmbeddedServerError,
     migrations.SchemaError,
+    SheetError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     OSError,
@@ -285,13 +289,24 @@ def export(
 
 def _with_access(run: Any) -> None:
     """Run something with the access service, on the database of the settings."""
+    _with_factory(lambda factory: run(factory.access))
 
-    async def opened(settings: Settings) -> None:
+
+def _with_factory(run: Any) -> Any:
+    """Run something with all services, on the database of the settings."""
+
+    async def opened(settings: Settings) -> Any:
         async with open_factory(settings) as factory:
-            await run(factory.access)
+            return await run(factory)
 
     with _database(_quiet_settings()) as ready:
-        asyncio.run(opened(ready))
+        return asyncio.run(opened(ready))
+
+
+def _has_database() -> bool:
+    """Whether there is a database already: a URL, or a folder of the embedded one."""
+    settings = Settings()
+    return settings.database_url is not None or settings.data_dir.exists()
 
 
 @contextmanager
@@ -382,3 +397,10 @@ def _say(message: str) -> None:
 def _fail(message: str) -> NoReturn:
     _say(message)
     sys.exit(1)
+
+
+cli.add_typer(
+    mapping_commands,
+    name="mapping",
+    context_settings={"obj": Access(_with_factory, _has_database)},
+)

@@ -9,8 +9,10 @@ from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
 from app.db.imports import ImportRepository
 from app.db.installation import InstallationRepository
+from app.db.links import LinkRepository
 from app.db.mappings import MappingRepository
 from app.db.migrations import expected_revision
+from app.db.names import NameRepository
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
 from app.db.sandbox import SandboxRepository
@@ -28,6 +30,7 @@ from app.services.complaints import ComplaintService
 from app.services.customers import FileService
 from app.services.desk import PersonalFields
 from app.services.door import Door
+from app.services.evidence import EvidenceFinder
 from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
@@ -37,8 +40,11 @@ from app.services.imports import ImportService
 from app.services.inbox import InboxService
 from app.services.ingest import IngestService
 from app.services.kpis import KpiService
+from app.services.link_suggestions import LinkSuggestions
+from app.services.links import LinkService
 from app.services.mappings import MappingDirectory, MappingService
 from app.services.metrics import MetricsService
+from app.services.names import NameService
 from app.services.nightly import NightlyService
 from app.services.quarantine import QuarantineService
 from app.services.repair_orders import RepairOrderService, TimelineService
@@ -119,7 +125,7 @@ class Factory:
     @cached_property
     def kpis(self) -> KpiService:
         """Values of KPIs, and what they consist of."""
-        return KpiService(self.database.read, policies=self.policies)
+        return KpiService(self.database.read, policies=self.policies, names=self.names)
 
     @cached_property
     def metrics(self) -> MetricsService:
@@ -253,6 +259,8 @@ class Factory:
         return RepairOrderService(
             self._subject_repository,
             self._personal_fields,
+            self._evidence,
+            names=self.names,
             stores=self.store_directory,
             policies=self.policies,
             time_source=self.time_source,
@@ -261,13 +269,16 @@ class Factory:
     @cached_property
     def timelines(self) -> TimelineService:
         """What happened."""
-        return TimelineService(self._timeline_repository, self.store_directory)
+        return TimelineService(
+            self._timeline_repository, self._evidence, stores=self.store_directory
+        )
 
     @cached_property
     def follow_ups(self) -> FollowUpService:
         """Follow-ups, and what staff do with them."""
         return FollowUpService(
             self._subject_repository,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
@@ -280,6 +291,7 @@ class Factory:
         return ComplaintService(
             self._subject_repository,
             self._personal_fields,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
@@ -288,9 +300,45 @@ class Factory:
         )
 
     @cached_property
+    def names(self) -> NameService:
+        """Whom the names in the place of staff numbers stand for."""
+        return NameService(
+            NameRepository(self.database.read),
+            self._personal_fields,
+            self._timeline_repository,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+        )
+
+    @cached_property
     def files(self) -> FileService:
         """Files of customers, vehicles and staff."""
-        return FileService(self._subject_repository, self._personal_fields, self.store_directory)
+        return FileService(
+            self._subject_repository,
+            self._personal_fields,
+            self.store_directory,
+            links=self._link_repository,
+        )
+
+    @cached_property
+    def links(self) -> LinkService:
+        """What isn't linked yet, and the commands that link it."""
+        suggestions = LinkSuggestions(
+            self._link_repository, self._subject_repository, self._personal_fields
+        )
+        return LinkService(
+            self._link_repository,
+            self._subject_repository,
+            suggestions,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+        )
+
+    @cached_property
+    def _link_repository(self) -> LinkRepository:
+        return LinkRepository(self.database.read)
 
     @cached_property
     def _subject_repository(self) -> SubjectRepository:
@@ -299,6 +347,10 @@ class Factory:
     @cached_property
     def _timeline_repository(self) -> TimelineRepository:
         return TimelineRepository(self.database.read)
+
+    @cached_property
+    def _evidence(self) -> EvidenceFinder:
+        return EvidenceFinder(self._timeline_repository)
 
     @cached_property
     def _personal_fields(self) -> PersonalFields:

@@ -39,6 +39,7 @@ from app.domain.errors import (
     UnavailableError,
     VersionMismatchError,
 )
+from app.domain.events.marks import CAREFUL, QUICK
 from app.telemetry import current_request_id
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -411,6 +412,7 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
             fault["msg"].removeprefix("Value error, "),
         )
         for fault in found
+        if QUICK not in fault["loc"]  # what the careful reader says of it counts
     ]
     first, more = faults[0], len(faults) - 1
     detail = f"{first.pointer or 'The body'}: {first.detail}" + (f" ({more} more)" if more else "")
@@ -471,7 +473,9 @@ def pointer_of(location: tuple[str | int, ...]) -> str:
     A fault in the body points into the body; one in a parameter begins with its kind.
     """
     parts = location[1:] if location and location[0] == "body" else location
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    return "".join(
+        f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts if part != CAREFUL
+    )
 
 
 def is_database_away(error: BaseException) -> bool:

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "0002_file_imports"
-down_revision: str | None = "0002_mappings"
+revision: str = "0006_file_imports"
+down_revision: str | None = "0005_mappings"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

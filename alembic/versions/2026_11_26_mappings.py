@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0002_mappings"
-down_revision: str | None = "0001"
+revision: str = "0005_mappings"
+down_revision: str | None = "0004_names"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

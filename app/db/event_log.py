@@ -39,7 +39,7 @@ _LOCK_HEADS = """
 """
 _EVENT_COLUMNS = """
     store_id, seq, source, event_id, type, kind, key, subject, occurred_at, recorded_at,
-    schema_version, correlation_id, causation_id, data
+    schema_version, correlation_id, causation_id, data, content_hash
 """
 _READ_SUBJECTS = f"""
     SELECT {_EVENT_COLUMNS}
@@ -65,6 +65,21 @@ _READ_ORDERS_NAMED = """
      WHERE store_id = $1 AND kind = 'follow_up' AND key = ANY($2) AND data ? 'ro_number'
      GROUP BY store_id, 1
 """
+_READ_STAFF_KEYS = """
+    SELECT data ->> 'name_key' AS surrogate FROM event
+     WHERE store_id = $1 AND kind = 'staff' AND key = ANY($2) AND data ? 'name_key'
+    UNION
+    SELECT jsonb_array_elements_text(data -> 'alias_keys') FROM event
+     WHERE store_id = $1 AND kind = 'staff' AND key = ANY($2) AND data ? 'alias_keys'
+"""
+_READ_STAFF_NAMED = """
+    SELECT key, surrogate
+      FROM event
+     CROSS JOIN unnest($2::text[]) AS s (surrogate)
+     WHERE store_id = $1 AND kind = 'staff'
+       AND (data ->> 'name_key' = surrogate OR data -> 'alias_keys' ? surrogate)
+     GROUP BY store_id, key, surrogate
+"""
 _READ_HEADINGS = """
     SELECT seq, type, occurred_at, recorded_at FROM event
      WHERE store_id = $1 AND seq > $2 AND seq <= $3 AND type = ANY($4) ORDER BY seq
@@ -80,8 +95,23 @@ _FIND_LATEST = """
          ORDER BY o.seq DESC LIMIT 1
      ) AS latest
 """
+_ORDERS_WITHOUT_CUSTOMER = """
+    SELECT ro_number FROM repair_order
+     WHERE store_id = $1 AND vin = ANY($2) AND NOT state ? 'customer_no'
+"""
+_MERGED_WITH = """
+    WITH root AS (
+        SELECT coalesce(c.surviving_no, n.customer_no) AS customer_no
+          FROM unnest($2::text[]) AS n (customer_no)
+          LEFT JOIN customer c ON c.store_id = $1 AND c.customer_no = n.customer_no
+    )
+    SELECT customer_no FROM root
+     UNION
+    SELECT c.customer_no FROM root
+      JOIN customer c ON c.store_id = $1 AND c.surviving_no = root.customer_no
+"""
 _FIND_TARGETS = """
-    SELECT e.source, e.event_id, e.kind, e.key, e.subject
+    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id
       FROM unnest($2::text[], $3::text[]) AS r (source, event_id)
       JOIN event e ON e.store_id = $1 AND e.source = r.source AND e.event_id = r.event_id
 """
@@ -110,6 +140,9 @@ _WAITING_RETRACTIONS = f"""
 _COUNT_WAITING_RETRACTIONS = f"""
     SELECT count(*) FROM quarantine
      WHERE store_id = $1 AND {_WAITING} AND quarantine_id <> ALL($2)
+"""
+_READ_REPEATS = """
+    SELECT seq, last_at FROM snapshot_repeat WHERE store_id = $1 AND seq = ANY($2::bigint[])
 """
 _FIND_ANSWER = """
     SELECT request_hash, status, body FROM idempotency
@@ -170,13 +203,18 @@ class GroupRead:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The event that a retraction names, as far as the retraction must know it."""
+    """The event that a retraction names, as far as the retraction must know it.
+
+    Attributes:
+        evidence: Id of the snapshot that it was read out of, if it was.
+    """
 
     source: str
     id: str
     kind: Kind
     key: str
     subject: str
+    evidence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +321,16 @@ class EventLog:
             events[event.kind, event.key].append(event)
         return events
 
+    async def list_orders_without_customer(self, store_id: str, vins: Sequence[str]) -> list[str]:
+        """List the orders about these vehicles that name no customer themselves."""
+        rows = await self._connection.fetch(_ORDERS_WITHOUT_CUSTOMER, store_id, list(vins))
+        return [row["ro_number"] for row in rows]
+
+    async def list_merged_with(self, store_id: str, customers: Sequence[str]) -> list[str]:
+        """List the numbers that count as one customer with any of these, as written so far."""
+        rows = await self._connection.fetch(_MERGED_WITH, store_id, list(customers))
+        return [row["customer_no"] for row in rows]
+
     async def find_targets(
         self, store_id: str, identities: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], Target]:
@@ -300,9 +348,15 @@ class EventLog:
                 kind=Kind(row["kind"]),
                 key=row["key"],
                 subject=row["subject"],
+                evidence=row["causation_id"],
             )
             for row in rows
         }
+
+    async def read_repeats(self, store_id: str, seqs: Sequence[int]) -> dict[int, datetime]:
+        """Read until when snapshots were sent again with nothing new, by seq of the snapshot."""
+        rows = await self._connection.fetch(_READ_REPEATS, store_id, list(seqs))
+        return {row["seq"]: row["last_at"] for row in rows}
 
     async def list_waiting_retractions(
         self, store_id: str, targets: Sequence[tuple[str, str]]
@@ -358,6 +412,18 @@ class EventLog:
         """Read every repair order that an event of one of these follow-ups ever named."""
         rows = await self._connection.fetch(_READ_ORDERS_NAMED, store_id, list(follow_ups))
         return [row["ro_number"] for row in rows]
+
+    async def read_staff_keys(self, store_id: str, staff: Collection[str]) -> list[str]:
+        """Read every surrogate that a registration of these members ever gave them."""
+        rows = await self._connection.fetch(_READ_STAFF_KEYS, store_id, list(staff))
+        return [row["surrogate"] for row in rows]
+
+    async def read_staff_named(
+        self, store_id: str, surrogates: Collection[str]
+    ) -> list[tuple[str, str]]:
+        """Read (staff number, surrogate) of all whom a registration ever gave these."""
+        rows = await self._connection.fetch(_READ_STAFF_NAMED, store_id, list(surrogates))
+        return [(row["key"], row["surrogate"]) for row in rows]
 
     async def read_headings(
         self, store_id: str, *, after: int, upto: int, types: Collection[str]

@@ -2,7 +2,8 @@
 
 An order's verdict hangs on its follow-ups (what the customer says) and on the odometers of its
 comebacks; a follow-up's and a complaint's on the order. So news of one subject reach others, which
-`widen` finds.
+`widen` finds. Whom a surrogate stands for hangs on the registrations of staff: news of those reach
+all that name it.
 """
 
 from collections import defaultdict
@@ -15,8 +16,9 @@ from app.db.event_log import EventLog
 from app.domain.complaint import Complaint
 from app.domain.events.envelope import Kind
 from app.domain.follow_up import FollowUp
+from app.domain.mentions import KnownNames, mentions_of
 from app.domain.repair_order import RepairOrder
-from app.domain.staff import Timecard
+from app.domain.staff import Staff, Timecard
 from app.domain.subject import Subject, decode
 
 JUDGED_KINDS: Final = (Kind.REPAIR_ORDER, Kind.FOLLOW_UP, Kind.COMPLAINT, Kind.TIMECARD)
@@ -48,6 +50,14 @@ _STATES_OF_FOLLOW_UPS_OF = """
     SELECT ro_number, state::text FROM follow_up
      WHERE store_id = $1 AND ro_number = ANY($2) ORDER BY follow_up_id
 """
+_NAMED_STAFF = """
+    SELECT state::text FROM staff
+     WHERE store_id = $1 AND state ?| array['name_keys', 'alias_keys']
+"""
+_THAT_NAME = """
+    SELECT kind, key FROM staff_mention
+     WHERE store_id = $1 AND surrogate = ANY($2) GROUP BY store_id, kind, key
+"""
 
 type_subjects = dict[Kind, set[str]]
 """Keys of subjects, by kind."""
@@ -63,13 +73,21 @@ class JudgedStates:
 
     async def list_touched(self, store_id: str, *, after: int, until: int) -> type_subjects:
         """List the subjects that events with a seq in (after, until] reach, directly or not."""
-        touched: type_subjects = {kind: set() for kind in JUDGED_KINDS}
+        touched: type_subjects = {kind: set() for kind in (*JUDGED_KINDS, Kind.STAFF)}
         log = EventLog(self._connection)
-        for kind, key in await log.read_touched(
-            store_id, after=after, until=until, kinds=JUDGED_KINDS
-        ):
+        for kind, key in await log.read_touched(store_id, after=after, until=until, kinds=touched):
             touched[kind].add(key)
+        if staff := touched.pop(Kind.STAFF):
+            # whatever they were ever known as: what was taken from them stands for others now
+            surrogates = await log.read_staff_keys(store_id, staff)
+            for row in await self._connection.fetch(_THAT_NAME, store_id, surrogates):
+                touched[Kind(row["kind"])].add(row["key"])
         return await self._widen(store_id, touched)
+
+    async def get_names(self, store_id: str) -> KnownNames:
+        """Get whom the store's surrogates stand for."""
+        rows = await self._connection.fetch(_NAMED_STAFF, store_id)
+        return KnownNames(decode(Staff, row["state"]) for row in rows)
 
     async def list_keys(
         self, store_id: str, kind: Kind, *, after: str | None, limit: int
@@ -103,24 +121,49 @@ class JudgedStates:
             found[Kind.REPAIR_ORDER, ro_number].update(
                 (Kind.REPAIR_ORDER, named) for named in _came_back_as([order])
             )
+        calls = await self.get_follow_ups(store_id, keys[Kind.FOLLOW_UP])
+        complaints = await self.get_complaints(store_id, keys[Kind.COMPLAINT])
+        states: dict[tuple[Kind, str], RepairOrder | FollowUp | Complaint] = {
+            **{(Kind.REPAIR_ORDER, key): order for key, order in orders.items()},
+            **{(Kind.FOLLOW_UP, key): call for key, call in calls.items()},
+            **{(Kind.COMPLAINT, key): complaint for key, complaint in complaints.items()},
+        }
         joined = {
-            **{
-                (Kind.FOLLOW_UP, key): state.ro_number
-                for key, state in (
-                    await self.get_follow_ups(store_id, keys[Kind.FOLLOW_UP])
-                ).items()
-            },
-            **{
-                (Kind.COMPLAINT, key): state.ro_number
-                for key, state in (
-                    await self.get_complaints(store_id, keys[Kind.COMPLAINT])
-                ).items()
-            },
+            subject: state.ro_number
+            for subject, state in states.items()
+            if not isinstance(state, RepairOrder) and state.ro_number is not None
         }
         for subject, joined_to in joined.items():
-            if joined_to is not None:
-                found[subject].add((Kind.REPAIR_ORDER, joined_to))
+            found[subject].add((Kind.REPAIR_ORDER, joined_to))
+        states |= {
+            (Kind.REPAIR_ORDER, key): order
+            for key, order in (await self.get_orders(store_id, set(joined.values()))).items()
+        }
+        await self._add_named(store_id, found, subjects, states, joined)
         return found
+
+    async def _add_named(
+        self,
+        store_id: str,
+        found: dict[tuple[Kind, str], set[tuple[Kind, str]]],
+        subjects: Collection[tuple[Kind, str]],
+        states: Mapping[tuple[Kind, str], RepairOrder | FollowUp | Complaint],
+        joined: Mapping[tuple[Kind, str], str],
+    ) -> None:
+        """Add the staff whom a subject, or the order that it is joined to, names by surrogate."""
+        named: dict[str, set[tuple[Kind, str]]] = defaultdict(set)
+        for subject in subjects:
+            ro_number = joined.get(subject)
+            reached = [subject] if ro_number is None else [subject, (Kind.REPAIR_ORDER, ro_number)]
+            for surrogate, _ in (
+                mention for other in reached for mention in mentions_of(states.get(other))
+            ):
+                named[surrogate].add(subject)
+        if named:
+            log = EventLog(self._connection)
+            for staff_no, surrogate in await log.read_staff_named(store_id, named):
+                for subject in named[surrogate]:
+                    found[subject].add((Kind.STAFF, staff_no))
 
     async def get_orders(self, store_id: str, keys: Collection[str]) -> dict[str, RepairOrder]:
         """Get the repair orders that there are, by number."""

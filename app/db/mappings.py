@@ -1,32 +1,14 @@
 """Mappings of sources, each version as it was written."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 import asyncpg
 
 from app.db.engine import Pool
+from app.domain.mapping.stored import StoredMapping
 
 _COLUMNS = "source, version, store, title, body, created_at"
 _NEWEST = f"SELECT DISTINCT ON (source) {_COLUMNS} FROM mapping ORDER BY source, version DESC"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMapping:
-    """A version of a mapping.
-
-    Attributes:
-        store: The only store that it is for; None: all.
-        body: YAML, as it was sent.
-    """
-
-    source: str
-    version: int
-    store: str | None
-    title: str
-    body: str
-    created_at: datetime
 
 
 class MappingRepository:

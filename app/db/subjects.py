@@ -1,14 +1,16 @@
 """States as lists and single rows: the read models of the desk."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
+from app.db.customer_numbers import list_numbers
 from app.db.engine import Pool
 from app.domain.complaint import Complaint
 from app.domain.customer import Customer
 from app.domain.follow_up import FollowUp
+from app.domain.links import spelled_alike
 from app.domain.repair_order import RepairOrder
 from app.domain.staff import Staff
 from app.domain.subject import Subject, decode
@@ -19,11 +21,17 @@ S = TypeVar("S", bound=Subject)
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[S]):
-    """A state as it is kept: under its key, with the seq of the last event that touched it."""
+    """A state as it is kept: under its key, with the seq of the last event that touched it.
+
+    Attributes:
+        customer_no: The customer for whom it counts now, after all mergers and all that was linked
+            later; of a customer's file, the number that counts.
+    """
 
     key: str
     version: int
     state: S
+    customer_no: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,7 @@ class RepairOrderFilter:
     """Which repair orders a list shows; None is any.
 
     Attributes:
+        advisor: One of these; likewise the technician.
         due_before: Promised before that instant and still in the shop.
         overdue_at: Promised before that instant and still in the shop: late by then.
     """
@@ -38,8 +47,8 @@ class RepairOrderFilter:
     status: str | None = None
     stage: str | None = None
     work_type: str | None = None
-    advisor: str | None = None
-    technician: str | None = None
+    advisor: Collection[str] | None = None
+    technician: Collection[str] | None = None
     customer_no: str | None = None
     vin: str | None = None
     due_before: datetime | None = None
@@ -54,12 +63,13 @@ class FollowUpFilter:
 
     Attributes:
         status: As of `now`: planned, open, overdue, completed, cancelled or missed_on_arrival.
+        assignee: One of these.
     """
 
     now: datetime
     status: str | None = None
     kind: str | None = None
-    assignee: str | None = None
+    assignee: Collection[str] | None = None
     ro_number: str | None = None
     customer_no: str | None = None
     due_before: datetime | None = None
@@ -67,13 +77,17 @@ class FollowUpFilter:
 
 @dataclass(frozen=True, slots=True)
 class ComplaintFilter:
-    """Which complaints a list shows; None is any."""
+    """Which complaints a list shows; None is any.
+
+    Attributes:
+        responsible: One of these.
+    """
 
     now: datetime
     status: str | None = None
     nature: str | None = None
     severity: str | None = None
-    responsible: str | None = None
+    responsible: Collection[str] | None = None
     ro_number: str | None = None
     customer_no: str | None = None
     due_before: datetime | None = None
@@ -89,55 +103,99 @@ _KEYS: Final[dict[type[Subject], tuple[str, str]]] = {
     Staff: ("staff", "staff_no"),
 }
 
-_ORDERS = """
-    SELECT ro_number AS key, version, state, opened_at FROM repair_order
-     WHERE store_id = $1
-       AND ($2::timestamptz IS NULL OR (opened_at, ro_number) < ($2, $3::text))
-       AND ($4::text IS NULL OR status = $4)
-       AND ($5::text IS NULL OR stage = $5)
-       AND ($6::text IS NULL OR work_type = $6)
-       AND ($7::text IS NULL OR advisor = $7)
-       AND ($8::text IS NULL OR technician = $8)
-       AND ($9::text IS NULL OR customer_no = $9)
-       AND ($10::text IS NULL OR vin = $10)
+_OF_ORDER = """
+    LEFT JOIN repair_order o
+           ON t.customer_no IS NULL AND o.store_id = t.store_id AND o.ro_number = t.ro_number
+    LEFT JOIN customer c
+           ON c.store_id = t.store_id AND c.customer_no = coalesce(t.customer_no, o.customer_no)
+"""
+_OF_ITSELF = "LEFT JOIN customer c ON c.store_id = t.store_id AND c.customer_no = t.customer_no"
+_WHOSE: Final[dict[type[Subject], tuple[str, str]]] = {
+    RepairOrder: ("coalesce(c.surviving_no, t.customer_no)", _OF_ITSELF),
+    FollowUp: ("coalesce(c.surviving_no, t.customer_no, o.customer_no)", _OF_ORDER),
+    Complaint: ("coalesce(c.surviving_no, t.customer_no, o.customer_no)", _OF_ORDER),
+    Customer: ("coalesce(t.surviving_no, t.customer_no)", ""),
+    Vehicle: ("coalesce(c.surviving_no, t.customer_no)", _OF_ITSELF),
+    Staff: ("NULL::text", ""),
+}
+"""Whom a state counts for, and what is joined to tell: what names no customer is its order's."""
+
+
+def _select(kind: type[Subject], also: str = "") -> str:
+    table, column = _KEYS[kind]
+    whose, joined = _WHOSE[kind]
+    return (
+        f"SELECT t.{column} AS key, t.version, t.state, {whose} AS customer_no{also}"
+        f" FROM {table} t {joined}"
+    )
+
+
+_ORDERS = f"""
+    {_select(RepairOrder, ", t.opened_at")}
+     WHERE t.store_id = $1
+       AND ($2::timestamptz IS NULL OR (t.opened_at, t.ro_number) < ($2, $3::text))
+       AND ($4::text IS NULL OR t.status = $4)
+       AND ($5::text IS NULL OR t.stage = $5)
+       AND ($6::text IS NULL OR t.work_type = $6)
+       AND ($7::text[] IS NULL OR t.advisor = ANY($7))
+       AND ($8::text[] IS NULL OR t.technician = ANY($8))
+       AND ($9::text[] IS NULL OR t.customer_no = ANY($9))
+       AND ($10::text IS NULL OR t.vin = $10)
        AND ($11::timestamptz IS NULL
-            OR (promised_at < $11 AND status IN ('open', 'ready_to_bill')))
-       AND ($12::timestamptz IS NULL OR opened_at >= $12)
-       AND ($13::timestamptz IS NULL OR opened_at < $13)
-     ORDER BY opened_at DESC, ro_number DESC LIMIT $14
+            OR (t.promised_at < $11 AND t.status IN ('open', 'ready_to_bill')))
+       AND ($12::timestamptz IS NULL OR t.opened_at >= $12)
+       AND ($13::timestamptz IS NULL OR t.opened_at < $13)
+     ORDER BY t.opened_at DESC, t.ro_number DESC LIMIT $14
 """
-_FOLLOW_UPS = """
-    SELECT follow_up_id AS key, version, state, due_at FROM follow_up
-     WHERE store_id = $1 AND due_at IS NOT NULL
-       AND ($2::timestamptz IS NULL OR (due_at, follow_up_id) > ($2, $3::text))
+_FOLLOW_UPS = f"""
+    {_select(FollowUp)}
+     WHERE t.store_id = $1 AND t.due_at IS NOT NULL
+       AND ($2::timestamptz IS NULL OR (t.due_at, t.follow_up_id) > ($2, $3::text))
        AND ($4::text IS NULL OR CASE
-                WHEN status <> 'scheduled' THEN status
-                WHEN missed_on_arrival THEN 'missed_on_arrival'
-                WHEN opens_at > $5 THEN 'planned'
-                WHEN date_trunc('second', due_at) + interval '1 second' <= $5 THEN 'overdue'
+                WHEN t.status <> 'scheduled' THEN t.status
+                WHEN t.missed_on_arrival THEN 'missed_on_arrival'
+                WHEN t.opens_at > $5 THEN 'planned'
+                WHEN date_trunc('second', t.due_at) + interval '1 second' <= $5 THEN 'overdue'
                 ELSE 'open' END = $4)
-       AND ($6::text IS NULL OR kind = $6)
-       AND ($7::text IS NULL OR assignee = $7)
-       AND ($8::text IS NULL OR ro_number = $8)
-       AND ($9::text IS NULL OR customer_no = $9)
-       AND ($10::timestamptz IS NULL OR due_at < $10)
-     ORDER BY due_at, follow_up_id LIMIT $11
+       AND ($6::text IS NULL OR t.kind = $6)
+       AND ($7::text[] IS NULL OR t.assignee = ANY($7))
+       AND ($8::text IS NULL OR t.ro_number = $8)
+       AND ($9::timestamptz IS NULL OR t.due_at < $9)
+       AND $11::text[] IS NULL
+     ORDER BY t.due_at, t.follow_up_id LIMIT $10
 """
-_COMPLAINTS = """
-    SELECT complaint_id AS key, version, state, opened_at FROM complaint
-     WHERE store_id = $1
-       AND ($2::timestamptz IS NULL OR (opened_at, complaint_id) < ($2, $3::text))
-       AND ($4::text IS NULL OR status = $4)
-       AND ($5::text IS NULL OR nature = $5)
-       AND ($6::text IS NULL OR severity = $6)
-       AND ($7::text IS NULL OR responsible = $7)
-       AND ($8::text IS NULL OR ro_number = $8)
-       AND ($9::text IS NULL OR customer_no = $9)
-       AND ($10::timestamptz IS NULL OR (contact_due_at < $10 AND contacted_at IS NULL))
-       AND ($11::boolean IS NULL
-            OR (contacted_at IS NULL AND contact_due_at < $12::timestamptz) = $11)
-     ORDER BY opened_at DESC, complaint_id DESC LIMIT $13
+_COMPLAINTS = f"""
+    {_select(Complaint, ", t.opened_at")}
+     WHERE t.store_id = $1
+       AND ($2::timestamptz IS NULL OR (t.opened_at, t.complaint_id) < ($2, $3::text))
+       AND ($4::text IS NULL OR t.status = $4)
+       AND ($5::text IS NULL OR t.nature = $5)
+       AND ($6::text IS NULL OR t.severity = $6)
+       AND ($7::text[] IS NULL OR t.responsible = ANY($7))
+       AND ($8::text IS NULL OR t.ro_number = $8)
+       AND ($9::timestamptz IS NULL OR (t.contact_due_at < $9 AND t.contacted_at IS NULL))
+       AND ($12::boolean IS NULL
+            OR (t.contacted_at IS NULL AND t.contact_due_at < $13::timestamptz) = $12)
+       AND $11::text[] IS NULL
+     ORDER BY t.opened_at DESC, t.complaint_id DESC LIMIT $10
 """
+
+
+def _belonging(statement: str, kind: type[Subject], numbers: list[str] | None) -> str:
+    """Confine a list to what counts for a customer, by the indexes of both ways to tell."""
+    if numbers is None:
+        return statement
+    table, column = _KEYS[kind]
+    return statement.replace(
+        "$11::text[] IS NULL",
+        f"""t.{column} IN (
+            SELECT {column} FROM {table} WHERE store_id = $1 AND customer_no = ANY($11::text[])
+             UNION ALL
+            SELECT s.{column} FROM repair_order r
+              JOIN {table} s ON s.store_id = r.store_id AND s.ro_number = r.ro_number
+             WHERE r.store_id = $1 AND r.customer_no = ANY($11::text[])
+               AND s.customer_no IS NULL)""",
+    )
 
 
 class SubjectRepository:
@@ -153,24 +211,17 @@ class SubjectRepository:
 
     async def find_many(self, kind: type[S], store_id: str, keys: Sequence[str]) -> list[Kept[S]]:
         """Find states by their keys, in order of key."""
-        table, column = _KEYS[kind]
-        rows = await self._pool.fetch(
-            f"SELECT {column} AS key, version, state FROM {table}"
-            f" WHERE store_id = $1 AND {column} = ANY($2) ORDER BY {column}",
-            store_id,
-            list(keys),
-        )
-        return [_kept(kind, row) for row in rows]
+        _, column = _KEYS[kind]
+        return await self.list_of_many(kind, store_id, column, keys)
 
     async def list_by_key(
         self, kind: type[S], store_id: str, *, after: str | None, limit: int
     ) -> list[Kept[S]]:
         """List states in order of their key, after a key."""
-        table, column = _KEYS[kind]
+        _, column = _KEYS[kind]
         rows = await self._pool.fetch(
-            f"SELECT {column} AS key, version, state FROM {table}"
-            f" WHERE store_id = $1 AND ($2::text IS NULL OR {column} > $2)"
-            f" ORDER BY {column} LIMIT $3",
+            f"{_select(kind)} WHERE t.store_id = $1 AND ($2::text IS NULL OR t.{column} > $2)"
+            f" ORDER BY t.{column} LIMIT $3",
             store_id,
             after,
             limit,
@@ -187,10 +238,9 @@ class SubjectRepository:
         self, kind: type[S], store_id: str, column: str, values: Sequence[str]
     ) -> list[Kept[S]]:
         """List the states that belong to any of several other subjects, by key."""
-        table, key = _KEYS[kind]
+        _, key = _KEYS[kind]
         rows = await self._pool.fetch(
-            f"SELECT {key} AS key, version, state FROM {table}"
-            f" WHERE store_id = $1 AND {column} = ANY($2) ORDER BY {key}",
+            f"{_select(kind)} WHERE t.store_id = $1 AND t.{column} = ANY($2) ORDER BY t.{key}",
             store_id,
             list(values),
         )
@@ -217,8 +267,8 @@ class SubjectRepository:
             wanted.work_type,
             wanted.advisor,
             wanted.technician,
-            wanted.customer_no,
-            wanted.vin,
+            await self._numbers(store_id, wanted.customer_no),
+            spelled_alike(wanted.vin),
             promised_before,
             wanted.opened_from,
             wanted.opened_to,
@@ -235,8 +285,9 @@ class SubjectRepository:
         limit: int,
     ) -> list[Kept[FollowUp]]:
         """List follow-ups that have a window, the first due first."""
+        numbers = await self._numbers(store_id, wanted.customer_no)
         rows = await self._pool.fetch(
-            _FOLLOW_UPS,
+            _belonging(_FOLLOW_UPS, FollowUp, numbers),
             store_id,
             *(after or (None, None)),
             wanted.status,
@@ -244,9 +295,9 @@ class SubjectRepository:
             wanted.kind,
             wanted.assignee,
             wanted.ro_number,
-            wanted.customer_no,
             wanted.due_before,
             limit,
+            numbers,
         )
         return [_kept(FollowUp, row) for row in rows]
 
@@ -259,8 +310,9 @@ class SubjectRepository:
         limit: int,
     ) -> list[tuple[Kept[Complaint], datetime]]:
         """List complaints, the last opened first, each with the instant it is listed under."""
+        numbers = await self._numbers(store_id, wanted.customer_no)
         rows = await self._pool.fetch(
-            _COMPLAINTS,
+            _belonging(_COMPLAINTS, Complaint, numbers),
             store_id,
             *(after or (None, None)),
             wanted.status,
@@ -268,14 +320,29 @@ class SubjectRepository:
             wanted.severity,
             wanted.responsible,
             wanted.ro_number,
-            wanted.customer_no,
             wanted.due_before,
+            limit,
+            numbers,
             wanted.overdue,
             wanted.now,
-            limit,
         )
         return [(_kept(Complaint, row), row["opened_at"]) for row in rows]
 
+    async def find_counting(
+        self, store_id: str, customer_no: str | None, ro_number: str | None
+    ) -> str | None:
+        """Find the customer for whom something counts that names a customer, an order or both."""
+        if customer_no is None and ro_number is not None:
+            order = await self.find(RepairOrder, store_id, ro_number)
+            return None if order is None else order.customer_no
+        numbers = await self._numbers(store_id, customer_no)
+        return None if numbers is None else numbers[0]
+
+    async def _numbers(self, store_id: str, customer_no: str | None) -> list[str] | None:
+        if customer_no is None:
+            return None
+        return await list_numbers(self._pool, store_id, customer_no)
+
 
 def _kept(kind: type[S], row: Any) -> Kept[S]:
-    return Kept(row["key"], row["version"], decode(kind, row["state"]))
+    return Kept(row["key"], row["version"], decode(kind, row["state"]), row["customer_no"])

@@ -28,7 +28,8 @@ _SPACES: Final = re.compile(r"[\s\u00a0\u3000\u200b\u2060\ufeff]+")
 _ERROR: Final = re.compile(r"#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!|SPILL!|CALC!|####+)")
 _PROTECTED: Final = re.compile(r'="(.*)"', re.DOTALL)
 _TOTAL: Final = re.compile(
-    r"(?:本页|当页|本月|总)?(?:合计|总计|小计|累计)|(?:grand|sub)?total", re.IGNORECASE
+    r"(?:(?:本页|当页|本月|总)?(?:合计|总计|小计|累计)|(?:grand|sub)?total)(?:[:(\[0-9共].*)?",
+    re.IGNORECASE,
 )
 _FOOTER: Final = re.compile(
     r"(?:制表|审核|打印|导出|制单|统计|复核|填表|备注|说明|printed|page|以上|注|共|第)"
@@ -119,13 +120,8 @@ def is_total(row: Row) -> bool:
         if not is_empty(cell):
             if not isinstance(cell, str):
                 return False
-            text = folded(cell)
-            return _TOTAL.match(text) is not None and len(text) <= _LONGEST_TOTAL
+            return _TOTAL.fullmatch(folded(cell)) is not None
     return False
-
-
-_LONGEST_TOTAL: Final = 16
-"""Characters; 合计(共128台) is a total, a customer's name that begins like one is none."""
 
 
 def is_footer(row: Row) -> bool:

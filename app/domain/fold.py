@@ -13,6 +13,7 @@ from app.domain.complaint import Complaint
 from app.domain.customer import Customer
 from app.domain.events.envelope import Event, Kind
 from app.domain.events.retraction import EventRetracted
+from app.domain.events.snapshot import RepairOrderSnapshotRepeated
 from app.domain.follow_up import FollowUp
 from app.domain.repair_order import RepairOrder
 from app.domain.staff import Staff, Timecard
@@ -67,16 +68,30 @@ def is_in_order(state: State, event: Event) -> bool:
 
 
 def standing(events: Iterable[Event]) -> list[Event]:
-    """The events of a subject that were not retracted, without the retractions, by seq."""
+    """The events of a subject that were not retracted, without the retractions, by seq.
+
+    With a snapshot goes every word that it was so again.
+    """
     events = list(events)
     gone = retracted(events)
     stand = [
         event
         for event in events
-        if not isinstance(event.payload, EventRetracted) and (event.source, event.id) not in gone
+        if not isinstance(event.payload, EventRetracted)
+        and (event.source, event.id) not in gone
+        and _repeats(event) not in gone
     ]
     stand.sort(key=_seq)
     return stand
+
+
+def _repeats(event: Event) -> tuple[str, str] | None:
+    """The snapshot that is said to be so again: gone with it."""
+    payload = event.payload
+    # `isinstance` would ask pydantic's metaclass, in Python, for every event
+    if type(payload) is RepairOrderSnapshotRepeated:
+        return payload.source, payload.id
+    return None
 
 
 def retracted(events: Iterable[Event]) -> set[tuple[str, str]]:

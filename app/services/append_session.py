@@ -8,7 +8,7 @@ trip (design, section 2).
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
@@ -18,11 +18,11 @@ from app.db.quarantine import QuarantineRow, add_row, quarantine_row
 from app.db.state_rows import SubjectKey
 from app.domain.clocks import clocks_of
 from app.domain.errors import Fault, IdempotencyConflictError, NotFoundError
-from app.domain.events.catalog import SUBJECTS
-from app.domain.events.envelope import OWN_SOURCE, Event, NewEvent, Reason, Rejected
+from app.domain.events.envelope import Event, NewEvent, Reason, Rejected
 from app.domain.events.follow_up import FollowUpScheduled
 from app.domain.events.item import Item
 from app.domain.events.retraction import EventRetracted
+from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.follow_up import FollowUp
 from app.domain.policies import Policies
 from app.domain.quarantine import QuarantineState
@@ -38,6 +38,8 @@ from app.services.group_states import (
     own_event,
     subjects_of,
 )
+from app.services.refusals import OURS, aim, conflict, target_of
+from app.services.repeats import Repeats
 from app.services.units import (
     Accepted,
     Answer,
@@ -75,6 +77,7 @@ class AppendSession:
         self._policies = policies
         self._reparse = reparse
         self._states = GroupStates(log, now=now, stores=stores, policies=policies)
+        self._repeats = Repeats(log, self._states)
         self._identities: dict[Identity, tuple[int, bytes]] = {}
         self._quarantined: dict[tuple[str, bytes], QuarantineRow] = {}
         self._unplaced: list[Quarantined] = []
@@ -141,6 +144,7 @@ class AppendSession:
     async def _take_in(self, unit: Facts, accepted: list[NewEvent]) -> list[NewEvent]:
         """Decide what becomes of each event; add to `accepted` what gets a seq, and return it."""
         unit.outcomes = []
+        self._repeats.begin(unit.events, accepted)
         targets = await self._find_targets(unit, accepted)
         before = len(accepted)
         seq = self._states.heads[unit.store_id].seq + before
@@ -150,24 +154,43 @@ class AppendSession:
             if known is not None and known[1] == event.content_hash:
                 unit.outcomes.append(Duplicate(known[0]))
                 self._resolve(unit, position, known[0])
+                if type(event.payload) is RepairOrderSnapshot:
+                    again = await self._repeats.said_again(event, known[0], seq + 1)
+                    if again is not None:
+                        seq += 1
+                        accepted.append(again)
                 continue
             if type(event.payload) is FollowUpScheduled and self._is_ours(event):
-                self._refuse(unit, position, Reason.INVALID_DATA, _OURS)
+                self._refuse(unit, position, Reason.INVALID_DATA, OURS)
                 continue
             if known is not None:
-                self._refuse(unit, position, Reason.IDENTITY_CONFLICT, _conflict(known[0]))
+                self._refuse(unit, position, Reason.IDENTITY_CONFLICT, conflict(known[0]))
                 continue
             if targets is not None:
-                refusal = _aim(event, targets)
+                refusal = aim(event, targets)
                 if refusal is not None:
                     self._refuse(unit, position, *refusal)
                     continue
-                targets[event.source, event.id] = _target(event)
+                targets[event.source, event.id] = target_of(event)
+            shown = None
+            if type(event.payload) is RepairOrderSnapshot:
+                shown = await self._repeats.find(event)
+                if shown is not None and shown.content == event.content_hash:
+                    self._repeats.note(shown, event)
+                    unit.outcomes.append(Duplicate(shown.seq))
+                    self._resolve(unit, position, shown.seq)
+                    continue
             seq = self._seq_after(seq)
             self._identities[identity] = (seq, event.content_hash)
             accepted.append(event)
             unit.outcomes.append(Accepted(seq))
             self._resolve(unit, position, seq)
+            self._repeats.accept(event, seq)
+            if shown is not None:
+                again = await self._repeats.overtaken(event, shown, self._seq_after(seq))
+                if again is not None:
+                    seq = self._seq_after(seq)
+                    accepted.append(again)
         return accepted[before:]
 
     def _seq_after(self, seq: int) -> int:
@@ -278,7 +301,7 @@ class AppendSession:
             return None
         targets = await self._log.find_targets(unit.store_id, named)
         own: list[NewEvent | Event] = [*self._states.entered(unit.store_id), *accepted]
-        return targets | {(event.source, event.id): _target(event) for event in own}
+        return targets | {(event.source, event.id): target_of(event) for event in own}
 
     def _is_ours(self, event: NewEvent) -> bool:
         """Whether the service plans the follow-up itself: moving it is a command (A7).
@@ -393,8 +416,6 @@ class AppendSession:
             self._early[unit.store_id, *aim][row["quarantine_id"]] = item
             self._states.heads[unit.store_id].waiting_retractions += 1
 
-    # ---- appending
-
     # ---- writing
 
     @property
@@ -417,6 +438,7 @@ class AppendSession:
 
     def _document(self) -> Document:
         document = self._states.document()
+        self._repeats.rows(document)
         if self._quarantined:
             document["quarantine"] = list(self._quarantined.values())
         if self._resolved:
@@ -427,56 +449,6 @@ class AppendSession:
             written = {row["store_id"] for rows in document.values() for row in rows}
             document["heads"] = self._states.head_rows(written)
         return document
-
-
-def _conflict(seq: int) -> Fault:
-    which = f"event {seq}" if seq else "an event before it"
-    return Fault(
-        "/id",
-        "identity-conflict",
-        f"Source and id are those of {which}, whose content differs. A correction is a new "
-        "event with an id of its own; retract the old one.",
-    )
-
-
-def _target(event: NewEvent | Event) -> Target:
-    """Describe an event of this group as the target of a retraction."""
-    return Target(event.source, event.id, event.kind, event.key, event.subject)
-
-
-def _aim(
-    event: NewEvent, targets: Mapping[tuple[str, str], Target]
-) -> tuple[Reason, Fault] | None:
-    """Point a retraction at its target's subject, or say why it can't be (A5-A7)."""
-    payload = event.payload
-    if type(payload) is not EventRetracted:
-        return None
-    target = targets.get((payload.source, payload.id))
-    if target is None or (event.source, event.id) == (payload.source, payload.id):
-        return Reason.RETRACTION_TARGET_UNKNOWN, Fault(
-            "/data/id",
-            "unknown",
-            f"No event {payload.id} of source {payload.source} is in the log of this store.",
-        )
-    if target.source == OWN_SOURCE:
-        return Reason.INVALID_DATA, Fault(
-            "/data/source", "not-retractable", "What the service wrote can't be retracted."
-        )
-    if SUBJECTS[target.kind].canonical(event.subject) != target.subject:
-        return Reason.INVALID_DATA, Fault(
-            "/subject",
-            "other-subject",
-            f"The event to retract is about {target.subject}, not {event.subject}.",
-        )
-    event.kind, event.key, event.subject = target.kind, target.key, target.subject
-    return None
-
-
-_OURS: Final = Fault(
-    "/subject",
-    "reserved",
-    "The service plans this follow-up itself; the command that moves it gives it another window.",
-)
 
 
 def _hex(value: bytes) -> str:

@@ -30,6 +30,9 @@ logger = structlog.get_logger(__name__)
 GROUP_WEIGHT = 1_000
 """Events after which a group takes no further unit; a single unit may be larger."""
 
+LEAST_SHARE = 250
+"""Events that are worth a group of their own while another lane is free."""
+
 PLAN_AGAIN_FACTOR = 4
 """Growth of the longest stream after which a connection's plans are made anew."""
 
@@ -79,9 +82,11 @@ class Appender:
         if self._closed:
             message = "the appender is closed"
             raise RuntimeError(message)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         self._waiting[unit.store_id].append((unit, done))
-        self._start_groups()
+        # not at once: the units of one message, of a store each, are to share a group
+        loop.call_soon(self._start_groups)
         await done
 
     async def execute(self, command: Command) -> Answer:
@@ -151,8 +156,8 @@ class Appender:
             self._start_groups()
 
     def _start_groups(self) -> None:
-        while len(self._groups) < self._lanes:
-            units = self._take_group()
+        while (free := self._lanes - len(self._groups)) > 0:
+            units = self._take_group(self._share(free))
             if not units:
                 return
             task = asyncio.create_task(self._do_group(units))
@@ -163,7 +168,17 @@ class Appender:
         self._groups.discard(task)
         self._start_groups()
 
-    def _take_group(self) -> list[tuple[Unit, asyncio.Future[None]]]:
+    def _share(self, free: int) -> int:
+        """Give the weight of the next group: what waits is shared out among the free lanes."""
+        waiting = sum(
+            unit.weight
+            for store_id, queue in self._waiting.items()
+            if store_id not in self._busy
+            for unit, _ in queue
+        )
+        return max(LEAST_SHARE, min(GROUP_WEIGHT, -(-waiting // free)))
+
+    def _take_group(self, share: int) -> list[tuple[Unit, asyncio.Future[None]]]:
         """Take waiting units of stores that no other group has in hand, in order per store."""
         units: list[tuple[Unit, asyncio.Future[None]]] = []
         weight = 0
@@ -171,7 +186,7 @@ class Appender:
             if store_id in self._busy:
                 continue
             queue = self._waiting[store_id]
-            while queue and (not units or weight + queue[0][0].weight <= GROUP_WEIGHT):
+            while queue and (not units or weight + queue[0][0].weight <= share):
                 unit = queue.popleft()
                 weight += unit[0].weight
                 units.append(unit)
@@ -180,7 +195,7 @@ class Appender:
                 self._waiting[store_id] = self._waiting.pop(store_id)
             else:
                 del self._waiting[store_id]
-            if weight >= GROUP_WEIGHT:
+            if weight >= share:
                 break
         self._busy.update(unit.store_id for unit, _ in units)
         return units

@@ -1,13 +1,12 @@
 """Bulk: lines of events without end, taken in chunk by chunk, each durable before it is answered.
 
-One task reads ahead: it cuts the stream into lines and reads the next chunks at the door while the
-chunk before is being written. A chunk is handed to the appender only when the one before is
-durable, so what is stored is always all of the lines up to one. Only a few chunks are ever held.
+One task reads ahead: it cuts the stream into lines and reads the next chunk at the door while the
+two before are being written. Of each store, a chunk's events wait for those of the chunk before;
+behind some that could not be written none is. Only a few chunks are ever held.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +18,7 @@ from app.services.incoming import Incoming
 from app.services.ingest import IngestService
 from app.services.taken import Taken
 from app.services.trial import Earlier
+from app.services.turns import Turns
 
 CHUNK_LINES: Final = 1_000
 """Lines after which a chunk is written."""
@@ -27,7 +27,7 @@ CHUNK_BYTES: Final = 2 * 1024 * 1024
 """Bytes after which a chunk of fewer lines is written; it has at most one line more."""
 
 AHEAD: Final = 1
-"""Chunks that wait, read, for the one before; another is being read meanwhile."""
+"""Chunks that are being written beside the one whose answer comes next."""
 
 IDLE_SECONDS: Final = 0.5
 """How long a chunk that isn't full waits for more."""
@@ -63,8 +63,13 @@ class BulkService:
             principal: As of `IngestService.ingest`.
             minimal: Leave out of the answers what was accepted.
         """
-        reading = _Reading(self._ingest, body, principal, self._max_line_bytes)
-        return BulkStream(reading, self._ingest.take, minimal=minimal)
+        turns = Turns()
+
+        async def take(incoming: Incoming) -> Taken:
+            return await self._ingest.take(incoming, turns)
+
+        reading = _Reading(self._ingest, body, principal, self._max_line_bytes, take)
+        return BulkStream(reading, minimal=minimal)
 
     def validate(
         self, body: AsyncIterator[bytes], *, principal: Principal, minimal: bool = False
@@ -75,15 +80,15 @@ class BulkService:
         async def try_out(incoming: Incoming) -> Taken:
             return await self._ingest.try_out(incoming, earlier)
 
-        reading = _Reading(self._ingest, body, principal, self._max_line_bytes)
-        return BulkStream(reading, try_out, minimal=minimal)
+        reading = _Reading(self._ingest, body, principal, self._max_line_bytes, try_out)
+        return BulkStream(reading, minimal=minimal)
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """Lines that were read at the door, and where they stand in the stream."""
+    """Lines on their way in, and where they stand in the stream."""
 
-    incoming: Incoming
+    taking: asyncio.Task[Taken]
     indexes: list[int]
     last_line: int
 
@@ -97,14 +102,19 @@ class _Reading:
         body: AsyncIterator[bytes],
         principal: Principal,
         max_line_bytes: int,
+        take: Callable[[Incoming], Awaitable[Taken]],
     ) -> None:
         self._ingest = ingest
+        self._take = take
+        self._turn = asyncio.Semaphore(AHEAD + 1)
+        self._under_way: set[asyncio.Task[Taken]] = set()
         self._body = body
         self._principal = principal
         self._reader = LineReader(limit=max_line_bytes)
         self._lines: list[Line] = []
         self._size = 0
-        self._ready: asyncio.Queue[_Chunk | Exception | None] = asyncio.Queue(AHEAD)
+        self._ready: asyncio.Queue[_Chunk | Exception | None] = asyncio.Queue()
+        self.asked_lines = 0
         self._gone: DisconnectedError | None = None
 
     async def next_chunk(self) -> _Chunk | None:
@@ -122,18 +132,28 @@ class _Reading:
             raise chunk
         return chunk
 
+    def done(self, chunk: _Chunk) -> None:
+        """Say that a chunk has its answer: another may be written."""
+        self._under_way.discard(chunk.taking)
+        self._turn.release()
+
+    async def stop(self) -> None:
+        """Let go of what is under way; what a transaction has in hand may still be written."""
+        for taking in self._under_way:
+            taking.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
     async def run(self) -> None:
         """Read until the end of the stream; what goes wrong is told by `next_chunk`."""
         try:
             await self._read()
         except DisconnectedError as error:
             self._gone = error
-            with suppress(asyncio.QueueFull):
-                self._ready.put_nowait(error)
+            self._ready.put_nowait(error)
         except Exception as error:  # noqa: BLE001 - it is raised where the chunks are asked for
-            await self._ready.put(error)
+            self._ready.put_nowait(error)
         else:
-            await self._ready.put(None)
+            self._ready.put_nowait(None)
 
     async def _read(self) -> None:
         part = asyncio.ensure_future(_next_part(self._body))
@@ -177,8 +197,12 @@ class _Reading:
         # odd lines are read the slow way: other requests must get their turns meanwhile
         message = await asyncio.to_thread(read.message) if read.heavy else read.message()
         incoming = await self._ingest.read(message, principal=self._principal)
+        await self._turn.acquire()
+        taking = asyncio.create_task(_as_task(self._take(incoming)))
+        self._under_way.add(taking)
+        self.asked_lines = lines[-1].number
         indexes = [line.number - 1 for line in lines]
-        await self._ready.put(_Chunk(incoming, indexes, lines[-1].number))
+        self._ready.put_nowait(_Chunk(taking, indexes, lines[-1].number))
 
 
 class BulkStream:
@@ -186,22 +210,12 @@ class BulkStream:
 
     Attributes:
         durable_lines: All lines up to this one, from 1, have an outcome that is stored.
-        asked_lines: Of the lines behind those, up to this one, it isn't known while the stream
-            stands still; the lines behind this one are not stored.
     """
 
-    def __init__(
-        self,
-        reading: _Reading,
-        take: Callable[[Incoming], Awaitable[Taken]],
-        *,
-        minimal: bool,
-    ) -> None:
+    def __init__(self, reading: _Reading, *, minimal: bool) -> None:
         self._reading = reading
-        self._take = take
         self._minimal = minimal
         self.durable_lines = 0
-        self.asked_lines = 0
 
     async def run(self, emit: Emit) -> None:
         """Take in the whole stream.
@@ -217,8 +231,8 @@ class BulkStream:
         try:
             first = True
             while (chunk := await self._reading.next_chunk()) is not None:
-                self.asked_lines = chunk.last_line
-                taken = await self._take(chunk.incoming)
+                taken = await chunk.taking
+                self._reading.done(chunk)
                 self.durable_lines = chunk.last_line
                 answer = taken.answer(minimal=self._minimal, indexes=chunk.indexes)
                 await emit(answer + b"\n")
@@ -228,10 +242,11 @@ class BulkStream:
         finally:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
+            await self._reading.stop()
 
     def whereabouts(self) -> str:
         """Say what is stored of a stream that broke off, and what to do about the rest."""
-        stored, asked = self.durable_lines, self.asked_lines
+        stored, asked = self.durable_lines, self._reading.asked_lines
         said = f"Lines up to {stored} are stored" if stored else "No line is known to be stored"
         if asked > stored:
             said += f"; of lines {stored + 1} to {asked} it is not known"
@@ -239,6 +254,10 @@ class BulkStream:
             f"{said}; nothing behind is. Send again from line {stored + 1}, or all of it: what is "
             "stored already comes back as duplicate."
         )
+
+
+async def _as_task(taking: Awaitable[Taken]) -> Taken:
+    return await taking
 
 
 async def _next_part(body: AsyncIterator[bytes]) -> bytes | None:

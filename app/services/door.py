@@ -7,15 +7,14 @@ from typing import Any, Final
 from uuid6 import uuid7
 
 from app.domain.errors import Fault, InvalidInputError
-from app.domain.events.envelope import NewEvent, Rejected
+from app.domain.events.compose import make_event
+from app.domain.events.envelope import DESK_SOURCE, NewEvent, Rejected
 from app.domain.events.form import Limits
 from app.domain.events.item import Item
 from app.domain.events.ndjson import read_item
 from app.domain.events.parse import parse_event
+from app.domain.events.payload import Payload
 from app.domain.events.value_maps import SourceValues
-
-DESK_SOURCE: Final = "/servicelane/desk"
-"""The source of facts that staff enter here; unlike the service's own they can be retracted."""
 
 _STAND_IN: Final = "/desk"
 """Read in its place: the door lets nobody in who comes in the service's name."""
@@ -110,6 +109,27 @@ class Door:
             raise InvalidInputError([_into_data(fault) for fault in event.faults])
         event.source = DESK_SOURCE
         return event
+
+    def compose(
+        self,
+        event_type: str,
+        *,
+        store_id: str,
+        subject: str,
+        occurred_at: datetime,
+        payload: Payload,
+    ) -> NewEvent:
+        """Make an event of the desk from a payload that was made here, not entered."""
+        return make_event(
+            store_id=store_id,
+            source=DESK_SOURCE,
+            event_id=str(uuid7()),
+            event_type=event_type,
+            subject=subject,
+            occurred_at=occurred_at,
+            payload=payload,
+            secret=self._secret,
+        )
 
 
 def _into_data(fault: Fault) -> Fault:

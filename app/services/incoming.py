@@ -67,7 +67,7 @@ class Incoming:
         """Give what could be read as units of work, one for each store."""
         if self._units is None:
             self._units = [
-                (Facts(store_id, part.events, item_of=self._item_of(part)), part)
+                (Facts(store_id, part.events, item_of=_item_of(self.message, part)), part)
                 for store_id, part in self._parts.items()
             ]
         return [unit for unit, _ in self._units]
@@ -104,5 +104,7 @@ class Incoming:
                 self._outcomes[position] = outcome
         return Taken(self.message.items, self._outcomes, self._warnings)
 
-    def _item_of(self, part: _Part) -> Callable[[int], Item]:
-        return lambda position: self.message.item(part.positions[position])
+
+def _item_of(message: Message, part: _Part) -> Callable[[int], Item]:
+    # not a method: a message that knew itself would lie in memory until the next collection
+    return lambda position: message.item(part.positions[position])

@@ -29,6 +29,7 @@ from app.services.stores import StoreDirectory
 from app.services.taken import Taken
 from app.services.time_source import TimeSource
 from app.services.trial import Earlier
+from app.services.turns import Turns
 from app.services.units import Facts
 
 
@@ -109,10 +110,20 @@ class IngestService:
                 await asyncio.sleep(0)
         return incoming
 
-    async def take(self, incoming: Incoming) -> Taken:
-        """Write what was read; all of it is durable when this returns."""
+    async def take(self, incoming: Incoming, turns: Turns | None = None) -> Taken:
+        """Write what was read; all of it is durable when this returns.
+
+        Args:
+            incoming: A message, or the next part of a stream.
+            turns: Of the stream, whose parts may be on their way at once.
+        """
+        submit = self._appender.submit
         await asyncio.gather(
-            self._keep(incoming), *(self._appender.submit(unit) for unit in incoming.units())
+            self._keep(incoming),
+            *(
+                submit(unit) if turns is None else turns.take(unit, submit)
+                for unit in incoming.units()
+            ),
         )
         return incoming.taken()
 

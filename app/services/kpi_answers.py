@@ -6,6 +6,7 @@ Numbers and seqs are decimal texts.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -18,18 +19,22 @@ from app.domain.kpis.reasons import REASONS
 from app.domain.kpis.values import decimal_text
 from app.services.kpi_values import KpiValue
 
+NO_NAMES: Final[Mapping[str, str]] = {}
+
 
 class PeriodValue(msgspec.Struct, frozen=True, kw_only=True):
     """A value of a KPI, of one period and member.
 
     Attributes:
         member: None at store grain and for what has no member.
+        member_name: Of a member of staff, as the caller may see it; None where none is known.
         not_counted: How many were settled or due and are in neither part, by reason.
     """
 
     period_start: date
     period_end: date
     member: str | None
+    member_name: str | None
     numerator: str | None
     denominator: str | None
     value: str | None
@@ -75,7 +80,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecidingEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of the log, named as in its envelope; its data hold nothing personal."""
+    """An event of the log, named as in its envelope; its data hold nothing personal.
+
+    Attributes:
+        inferred_from: Id of the snapshot that it was read out of; None where it was told.
+    """
 
     seq: str
     source: str
@@ -84,6 +93,7 @@ class DecidingEvent(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     time: datetime
     recordedtime: datetime
+    inferred_from: str | None
     data: msgspec.Raw
 
 
@@ -126,7 +136,11 @@ class ReasonTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is behind a value: the subjects of one of its parts, and the totals of all."""
+    """What is behind a value: the subjects of one of its parts, and the totals of all.
+
+    Attributes:
+        names: Of the staff in it, as the caller may see them, by number or surrogate.
+    """
 
     code: str
     store_id: str
@@ -139,6 +153,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     as_of_seq: str
     totals: list[ReasonTotal]
     items: list[ExplainedItem]
+    names: Mapping[str, str]
     next_cursor: str | None
 
 
@@ -193,6 +208,7 @@ class PublishedValue(msgspec.Struct, frozen=True, kw_only=True):
     period_start: date
     period_end: date
     member: str | None
+    member_name: str | None
     published: PublishedVersion | None
     restatements: list[Restatement]
     current: PeriodValue | None
@@ -209,12 +225,13 @@ class PublishedValues(msgspec.Struct, frozen=True, kw_only=True):
     values: list[PublishedValue]
 
 
-def value_answer(value: KpiValue) -> PeriodValue:
+def value_answer(value: KpiValue, names: Mapping[str, str] = NO_NAMES) -> PeriodValue:
     """Answer a value of a period and member."""
     return PeriodValue(
         period_start=value.period.start,
         period_end=value.period.end,
         member=value.member or None,
+        member_name=names.get(value.member),
         numerator=value.value.numerator,
         denominator=value.value.denominator,
         value=value.value.value,
@@ -291,6 +308,7 @@ def event_answer(event: Event) -> DecidingEvent:
         subject=event.subject,
         time=event.occurred_at,
         recordedtime=event.recorded_at,
+        inferred_from=event.causation_id if event.inferred else None,
         data=msgspec.Raw(CATALOG[event.type].forms[-1].write(event.payload)),
     )
 

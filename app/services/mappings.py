@@ -10,12 +10,13 @@ from typing import Final
 
 import structlog
 
-from app.db.mappings import MappingRepository, StoredMapping
+from app.db.mappings import MappingRepository
 from app.domain.access import Principal
 from app.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from app.domain.events.value_maps import SourceValues
 from app.domain.mapping.loading import read_mapping
 from app.domain.mapping.source_mapping import SourceMapping
+from app.domain.mapping.stored import StoredMapping
 from app.domain.pages import Page, PageRequest, page_of
 from app.services.time_source import TimeSource
 

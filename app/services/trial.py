@@ -11,6 +11,7 @@ from app.domain.events.envelope import NewEvent
 from app.domain.events.retraction import EventRetracted
 from app.services.append_session import AppendSession
 from app.services.group_states import Identity
+from app.services.refusals import target_of
 from app.services.units import Facts, Quarantined
 
 REMEMBERED: Final = 50_000
@@ -38,8 +39,8 @@ class Earlier:
 
     def add(self, event: NewEvent) -> None:
         """Remember an event that would be accepted."""
-        target = Target(event.source, event.id, event.kind, event.key, event.subject)
-        self._known[event.store_id, event.source, event.id] = (event.content_hash, target)
+        identity = (event.store_id, event.source, event.id)
+        self._known[identity] = (event.content_hash, target_of(event))
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 

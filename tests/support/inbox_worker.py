@@ -29,9 +29,9 @@ async def main(url: str, folder: Path, place: str) -> None:
             print(place, flush=True)
             await asyncio.Event().wait()
 
-        async def take_some(incoming: Any) -> Any:
+        async def take_some(incoming: Any, turns: Any = None) -> Any:
             nonlocal chunks
-            taken = await take(incoming)
+            taken = await take(incoming, turns)
             chunks += 1
             if place == "imported" and chunks == 2:
                 await stop()

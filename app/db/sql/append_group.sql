@@ -1,11 +1,12 @@
 -- Writes what one group of appends decided, in one round trip: heads by compare-and-set, events,
 -- personal fields, states, clocks, quarantined items, answers to repeat. All or nothing.
 --
--- A head that moved since it was read raises SL001 (its store in DETAIL) and nothing is written.
+-- A head that moved since it was read raises SL001 (its store in DETAIL) and nothing is written;
+-- so does a snapshot that was repeated since its repeats were read.
 -- Heads are taken in order of store code, before anything else: the lock order of every writer.
 -- Returns the quarantine id under which each quarantined item now lies (an older one if the same
 -- bytes wait already).
-CREATE FUNCTION append_group(doc jsonb)
+CREATE OR REPLACE FUNCTION append_group(doc jsonb)
 RETURNS TABLE (quarantine_store text, item_hash bytea, item_id text)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -28,6 +29,17 @@ BEGIN
         END IF;
     END LOOP;
 
+    IF doc ? 'repeats_read' THEN
+        -- a repeat moves no head, so what was read of repeats is compared by itself
+        IF EXISTS (
+            SELECT FROM jsonb_to_recordset(doc -> 'repeats_read')
+                AS r (store_id text, seq bigint, last_at timestamptz)
+              LEFT JOIN snapshot_repeat t ON t.store_id = r.store_id AND t.seq = r.seq
+             WHERE t.last_at IS DISTINCT FROM r.last_at
+        ) THEN
+            RAISE EXCEPTION 'a snapshot was repeated meanwhile' USING ERRCODE = 'SL001';
+        END IF;
+    END IF;
     IF doc ? 'event' THEN
         INSERT INTO event (store_id, seq, source, event_id, type, kind, key, subject, occurred_at,
                            recorded_at, schema_version, correlation_id, causation_id, data,
@@ -40,6 +52,13 @@ BEGIN
         INSERT INTO personal (store_id, seq, kind, key, customer_no, fields)
         SELECT store_id, seq, r.kind, r.key, customer_no, fields
           FROM jsonb_populate_recordset(NULL::personal, doc -> 'personal') r;
+    END IF;
+    IF doc ? 'snapshot_repeat' THEN
+        INSERT INTO snapshot_repeat AS t (store_id, seq, last_at)
+        SELECT store_id, seq, last_at
+          FROM jsonb_populate_recordset(NULL::snapshot_repeat, doc -> 'snapshot_repeat')
+        ON CONFLICT (store_id, seq) DO UPDATE SET
+            last_at = greatest(t.last_at, excluded.last_at);
     END IF;
     IF doc ? 'repair_order' THEN
         INSERT INTO repair_order AS t (store_id, ro_number, version, state, status, stage,
@@ -94,12 +113,29 @@ BEGIN
             version = excluded.version, state = excluded.state;
     END IF;
     IF doc ? 'vehicle' THEN
-        INSERT INTO vehicle (store_id, vin, version, state, customer_no)
-        SELECT store_id, vin, version, state, customer_no
+        INSERT INTO vehicle (store_id, vin, spelled_alike, version, state, customer_no)
+        SELECT store_id, vin, spelled_alike, version, state, customer_no
           FROM jsonb_populate_recordset(NULL::vehicle, doc -> 'vehicle')
         ON CONFLICT (store_id, vin) DO UPDATE SET
             version = excluded.version, state = excluded.state,
             customer_no = excluded.customer_no;
+    END IF;
+    IF doc ? 'relinked' THEN
+        -- what lies beside an order's events is the customer's as soon as that is known (A19)
+        UPDATE personal p
+           SET customer_no = r.customer_no
+          FROM jsonb_to_recordset(doc -> 'relinked')
+            AS r (store_id text, kind text, key text, customer_no text)
+         WHERE p.store_id = r.store_id AND p.kind = r.kind AND p.key = r.key
+           AND p.customer_no IS DISTINCT FROM r.customer_no;
+    END IF;
+    IF doc ? 'survivor' THEN
+        UPDATE customer t
+           SET surviving_no = r.surviving_no
+          FROM jsonb_to_recordset(doc -> 'survivor')
+            AS r (store_id text, customer_no text, surviving_no text)
+         WHERE t.store_id = r.store_id AND t.customer_no = r.customer_no
+           AND t.surviving_no IS DISTINCT FROM r.surviving_no;
     END IF;
     IF doc ? 'staff' THEN
         INSERT INTO staff (store_id, staff_no, version, state)
@@ -114,6 +150,20 @@ BEGIN
           FROM jsonb_populate_recordset(NULL::timecard, doc -> 'timecard') r
         ON CONFLICT (store_id, key) DO UPDATE SET
             version = excluded.version, state = excluded.state, work_date = excluded.work_date;
+    END IF;
+    IF doc ? 'unnamed' THEN
+        -- whom these subjects named is written anew below, as far as they still name somebody
+        DELETE FROM staff_mention t
+         USING jsonb_to_recordset(doc -> 'unnamed') AS r (store_id text, kind text, key text)
+         WHERE t.store_id = r.store_id AND t.kind = r.kind AND t.key = r.key;
+    END IF;
+    IF doc ? 'staff_mention' THEN
+        INSERT INTO staff_mention (store_id, kind, key, surrogate, role, first_seen_at,
+                                   last_seen_at)
+        SELECT store_id, r.kind, r.key, surrogate, role, first_seen_at, last_seen_at
+          FROM jsonb_populate_recordset(NULL::staff_mention, doc -> 'staff_mention') r
+        ON CONFLICT (store_id, kind, key, surrogate, role) DO UPDATE SET
+            first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at;
     END IF;
     IF doc ? 'clock' THEN
         INSERT INTO clock AS t (store_id, kind, key, name, opens_at, target_at, due_at, next_at,

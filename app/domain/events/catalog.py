@@ -6,9 +6,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from app.domain.events import complaint, customer_file, follow_up, repair_order, retraction, staff
+from app.domain.events import (
+    complaint,
+    customer_file,
+    follow_up,
+    repair_order,
+    retraction,
+    snapshot,
+    staff,
+)
 from app.domain.events.envelope import Kind
 from app.domain.events.form import Form
+from app.domain.events.names import Naming
 from app.domain.events.payload import MAX_KEY, Payload
 from app.domain.events.shape import storable
 from app.domain.events.upcasters import UPCASTERS, Upcasters, upcast
@@ -89,6 +98,7 @@ class EventType:
         models: One payload class per version, the first is version 1.
         example: Data of the current version, realistic and complete.
         posted: Whether callers may post it; what only the service writes is False (A7).
+        timed: Whether its time is part of its content; a snapshot says the same at any time.
         upcasters: Lift data from each version to the next.
     """
 
@@ -97,6 +107,7 @@ class EventType:
     models: tuple[type[Payload], ...]
     example: Mapping[str, Any]
     posted: bool = True
+    timed: bool = True
     upcasters: Upcasters = field(default_factory=lambda: UPCASTERS)
 
     @property
@@ -119,10 +130,16 @@ class EventType:
         """One form per version."""
         return tuple(Form(model) for model in self.models)
 
-    def lift(self, data: dict[str, Any], version: int) -> Payload:
-        """Return data of an older version as a payload of the current one."""
+    def lift(self, data: dict[str, Any], version: int, names: Naming | None = None) -> Payload:
+        """Return data of an older version as a payload of the current one.
+
+        Args:
+            data: Of that version; from the door with the names as sent.
+            version: See `data`.
+            names: At the door: what reads the names.
+        """
         data = upcast(self.name, data, version=version, to=self.version, upcasters=self.upcasters)
-        return self.forms[-1].read(data)
+        return self.forms[-1].read(data, context=names)
 
     @cached_property
     def subject(self) -> SubjectForm:
@@ -132,12 +149,7 @@ class EventType:
     @cached_property
     def is_plain(self) -> bool:
         """Whether its data may be taken as the model reads them, without a second look."""
-        return (
-            self.posted
-            and self.kind is not None
-            and not self.model.merge_patch
-            and not self.forms[-1].shape.required
-        )
+        return self.posted and self.kind is not None and not self.model.merge_patch
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -234,6 +246,12 @@ _TYPES: Final = (
             "waiter": True,
             "appointment_id": "AP-0815",
         },
+    ),
+    EventType(
+        "repair_order.linked",
+        Kind.REPAIR_ORDER,
+        (repair_order.RepairOrderLinked,),
+        {"customer_no": "C000123", "vin": "LSVAA4182E2100001"},
     ),
     EventType(
         "repair_order.authorized",
@@ -374,6 +392,66 @@ _TYPES: Final = (
         Kind.REPAIR_ORDER,
         (repair_order.RepairOrderCancelled,),
         {"reason": "opened twice"},
+    ),
+    EventType(
+        "repair_order.snapshot",
+        Kind.REPAIR_ORDER,
+        (snapshot.RepairOrderSnapshot,),
+        {
+            "status": "settled",
+            "opened_at": "2026-01-05T08:40:00+08:00",
+            "customer_no": "C000123",
+            "vin": "LSVAA4182E2100001",
+            "plate": "沪A00001",
+            "odometer_km": 42010,
+            "contact": {"name": "客户0001", "phone": "00000000001", "relation": "owner"},
+            "work_type": "regular_maintenance",
+            "pay_type": "CUSTOMER_PAY",
+            "advisor": "A07",
+            "estimate_amount": "860.00",
+            "estimate_hours": "1.5",
+            "concerns": ["刹车异响"],
+            "waiter": True,
+            "appointment_id": "AP-0815",
+            "first_promised_at": "2026-01-05T16:00:00+08:00",
+            "promised_at": "2026-01-05T17:00:00+08:00",
+            "promise_changed_at": "2026-01-05T11:20:00+08:00",
+            "authorized_at": "2026-01-05T08:55:00+08:00",
+            "authorized_amount": "860.00",
+            "technician": "T12",
+            "team": "B1",
+            "bay": "3",
+            "dispatched_at": "2026-01-05T09:00:00+08:00",
+            "work_started_at": "2026-01-05T09:10:00+08:00",
+            "work_completed_at": "2026-01-05T15:30:00+08:00",
+            "settled_at": "2026-01-05T16:40:00+08:00",
+            "amounts": {"labor": "360.00", "parts": "480.50", "sublet": "0", "other": "20.00"},
+            "costs": {"labor": "150.00", "parts": "310.00"},
+            "jobs": [
+                {
+                    "code": "M10",
+                    "text": "10000公里保养",
+                    "hours": "1.5",
+                    "amount": "360.00",
+                    "pay_type": "CUSTOMER_PAY",
+                }
+            ],
+            "billed_hours": "1.5",
+            "clocked_hours": "1.4",
+            "parts_requested": 4,
+            "parts_filled": 4,
+            "delivered_at": "2026-01-05T16:55:00+08:00",
+            "handed_over_at": "2026-01-05T16:58:00+08:00",
+            "handover_odometer_km": 42012,
+        },
+        timed=False,
+    ),
+    EventType(
+        "repair_order.snapshot_repeated",
+        Kind.REPAIR_ORDER,
+        (snapshot.RepairOrderSnapshotRepeated,),
+        {"source": "/dms/sh01", "id": "RO20260105-001@17"},
+        posted=False,
     ),
     EventType(
         "staff.registered",

@@ -21,6 +21,7 @@ from app.domain.events.catalog import CATALOG, Catalog, EventType
 from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejected
 from app.domain.events.form import Content, Form, Limits
 from app.domain.events.item import Unreadable
+from app.domain.events.names import Naming
 from app.domain.events.payload import Payload, read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
@@ -101,13 +102,14 @@ def parse_event(
             fault = item.fault
         return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
     latest = now + limits.max_clock_skew
+    names = Naming(secret, item.get("store", ""))
     source = item.get("source")
     values = value_maps.get(source) if value_maps and isinstance(source, str) else None
     applied = None if values is None else values.apply(item)
     meant = item if applied is None else applied.item
     try:
-        read = _at_once(meant, limits, latest, known_store, catalog) or _step_by_step(
-            meant, limits, latest, known_store, catalog
+        read = _at_once(meant, limits, latest, known_store, catalog, names) or _step_by_step(
+            meant, limits, latest, known_store, catalog, names
         )
         sent = read[-1] if applied is None else _as_sent(read, applied, limits)
     except _RefusedError as refused:
@@ -115,7 +117,7 @@ def parse_event(
     event_type, version, subject, occurred_at, content = read
     payload = content.payload
     if version != event_type.version:
-        payload = _lifted(event_type, version, content)
+        payload = _lifted(event_type, version, content, names)
     return NewEvent(
         item["store"],
         item["source"],
@@ -131,7 +133,14 @@ def parse_event(
         payload,
         content.data,
         sent.aside,
-        content_hash(secret, event_type.name, subject, occurred_at, version, sent.canonical),
+        content_hash(
+            secret,
+            event_type.name,
+            subject,
+            occurred_at if event_type.timed else None,
+            version,
+            sent.canonical,
+        ),
         content.warnings,
     )
 
@@ -142,6 +151,7 @@ def _at_once(
     latest: datetime,
     known_store: Callable[[str], bool],
     catalog: Catalog,
+    names: Naming,
 ) -> _Read | None:
     """Read an event about which nothing is unusual, as most are; None of any other.
 
@@ -169,10 +179,10 @@ def _at_once(
     key = event_type.subject.canonical(subject)
     try:
         occurred_at = read_instant(time)
-        payload = form.read(data, extra="forbid")
+        payload = form.read(data, extra="forbid", context=names)
     except (PydanticCustomError, ValidationError):
         return None
-    content = form.known(payload, data, limits)
+    content = form.known(payload, data, limits, names)
     if key is None or occurred_at > latest or content is None:
         return None
     return event_type, 1, key, occurred_at, content
@@ -184,6 +194,7 @@ def _step_by_step(
     latest: datetime,
     known_store: Callable[[str], bool],
     catalog: Catalog,
+    names: Naming,
 ) -> _Read:
     """Read an event in the order of A10.
 
@@ -198,7 +209,7 @@ def _step_by_step(
     if occurred_at > latest:
         fault = Fault("/time", "time-in-future", "The time is in the future.")
         raise _RefusedError(Reason.TIME_IN_FUTURE, fault)
-    content = _content(item, event_type.forms[version - 1], limits)
+    content = _content(item, event_type.forms[version - 1], limits, names)
     return event_type, version, subject, occurred_at, content
 
 
@@ -214,7 +225,7 @@ def content_hash(
     secret: bytes,
     name: str,
     subject: str,
-    occurred_at: datetime,
+    occurred_at: datetime | None,
     version: int,
     canonical: bytes,
 ) -> bytes:
@@ -224,7 +235,7 @@ def content_hash(
         secret: Of the installation.
         name: The event's type.
         subject: In its canonical form.
-        occurred_at: In UTC.
+        occurred_at: In UTC; None where the time is no part of the content.
         version: The schema version that the event was sent in.
         canonical: All of its data, see `Content`.
     """
@@ -335,7 +346,7 @@ def _odd(
         )
 
 
-def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
+def _content(item: dict[str, Any], form: Form, limits: Limits, names: Naming) -> Content:
     """Check the data."""
     data = item.get("data")
     if data is None:
@@ -343,7 +354,7 @@ def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
     if not isinstance(data, dict):
         fault = Fault("/data", "not-an-object", "The data must be a JSON object.")
         raise _RefusedError(Reason.INVALID_DATA, fault)
-    content = form.take(data, limits)
+    content = form.take(data, limits, names)
     if isinstance(content, list):
         raise _RefusedError(Reason.INVALID_DATA, *content)
     payload = content.payload
@@ -363,12 +374,12 @@ def _as_sent(read: _Read, applied: Applied, limits: Limits) -> Content:
     return sent
 
 
-def _lifted(event_type: EventType, version: int, content: Content) -> Payload:
+def _lifted(event_type: EventType, version: int, content: Content, names: Naming) -> Payload:
     """Return the payload of an older version as one of the current version."""
     both = orjson.loads(content.data)
     if content.aside is not None:
         both = join(both, orjson.loads(content.aside))
-    return event_type.lift(both, version)
+    return event_type.lift(both, version, names)
 
 
 def _rejected(item: dict[str, Any], reason: Reason, faults: Sequence[Fault]) -> Rejected:

@@ -23,6 +23,9 @@ from app.domain.mapping.unreadable import CellFault, UnreadableError
 _TRUE: Final = frozenset({"是", "有", "已", "对", "y", "yes", "t", "true", "1", "√", "✓"})
 _FALSE: Final = frozenset({"否", "无", "未", "不", "错", "n", "no", "f", "false", "0", "×", "x"})
 
+FLAGS: Final = _TRUE | _FALSE
+"""What a flag is read from without a value map (folded)."""
+
 _ROUNDED: Final = 10**15
 """From here on a spreadsheet has lost digits of a number."""
 
@@ -223,7 +226,8 @@ class FieldReader:
         except UnreadableError as error:
             self._note(findings.faults, row, error)
             return _FAULTY
-        if self._kind == "instant" and value is not MISSING and _is_midnight(value):
+        is_read = self.model.value is None and value is not MISSING
+        if self._kind == "instant" and is_read and _is_midnight(value):
             detail = "The cell has a day without a time of day: midnight is taken."
             hint = "If the day is meant, say a time with `at`, such as `at: 17:30`."
             self._note(findings.warnings, row, UnreadableError("no-time-of-day", detail, hint))
@@ -359,7 +363,7 @@ class FieldReader:
             for part in cell if isinstance(cell, list) else self._parts(_as_text(cell)):
                 value = self._meaning(part) if self._values is not None else _UNMATCHED
                 value = _as_text(part) if value is _UNMATCHED else value
-                if value is not MISSING and value != "":
+                if value is not MISSING and value != "" and value not in texts:
                     texts.append(value)
         return texts or MISSING
 

@@ -10,13 +10,13 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from app.domain.events.shape import storable
 from app.domain.events.value_maps import Scalar, Unmatched, ValueMap
 from app.domain.mapping.numbers import UNITS
 from app.domain.mapping.targets import Kind
 
 MAX_SOURCE: Final = 200
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]+)\}")
-_BAD: Final = "bad-mapping"
 
 
 def placeholders(template: str) -> list[str]:
@@ -46,6 +46,12 @@ def _is_regex(text: str) -> str:
         re.compile(text)
     except re.error as error:
         raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+def _is_storable(text: str) -> str:
+    if not storable(text):
+        raise ValueError("has a character that can't be stored")
     return text
 
 
@@ -79,6 +85,7 @@ def _is_time(value: Any) -> Any:
 
 Names = Annotated[list[str], BeforeValidator(_one_or_more), Field(min_length=1)]
 Texts = Annotated[list[Scalar], BeforeValidator(_one_or_more), Field(min_length=1)]
+Rest = Annotated[Unmatched, BeforeValidator(lambda value: "null" if value is None else value)]
 Values = Annotated[dict[str, Scalar], Field(min_length=1)]
 Path = Annotated[str, AfterValidator(_is_path)]
 Regex = Annotated[str, AfterValidator(_is_regex)]
@@ -128,7 +135,7 @@ class FieldModel(_Strict):
     value: Any = None
     each: dict[str, "FieldModel"] | None = None
     values: Values | None = None
-    unmatched: Unmatched = "keep"
+    unmatched: Rest = "keep"
     format: Annotated[
         list[Annotated[str, AfterValidator(_is_format)]], BeforeValidator(_one_or_more)
     ] = []
@@ -196,7 +203,7 @@ class ValuesModel(_Strict):
     """The value map of a field of the source's JSON events, where no column has one."""
 
     values: Values
-    unmatched: Unmatched = "keep"
+    unmatched: Rest = "keep"
 
     @model_validator(mode="before")
     @classmethod
@@ -209,9 +216,11 @@ class ValuesModel(_Strict):
 class MappingModel(_Strict):
     """A whole mapping."""
 
-    source: Annotated[str, Field(min_length=1, max_length=MAX_SOURCE)]
+    source: Annotated[
+        str, Field(min_length=1, max_length=MAX_SOURCE), AfterValidator(_is_storable)
+    ]
     version: Annotated[int, Field(ge=1, le=10**6, strict=True)]
-    title: str = ""
+    title: Annotated[str, Field(max_length=200), AfterValidator(_is_storable)] = ""
     store: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] | None = None
     zone: Zone | None = None
     sheet: str | None = None

@@ -28,6 +28,7 @@ from app.domain.cells import (
     is_total,
     shown,
 )
+from app.domain.events.catalog import CATALOG
 from app.domain.events.value_maps import MISSING, SourceValues, ValueMap
 from app.domain.mapping.field_reader import Context, FieldReader, Findings, find_column
 from app.domain.mapping.model import (
@@ -112,6 +113,32 @@ class SourceMapping:
                     columns[label] = columns.get(label, False) or needed
         return columns
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every heading that it looks for, and every field that its paths begin with."""
+        names: set[str] = set(self.model.group_by or ())
+        for emission in self._emissions:
+            for reader in emission.readers:
+                names.update(reader.model.names())
+                if (first := _first_step(reader.model.path)) is not None:
+                    names.add(first)
+            for condition in emission.conditions:
+                names.update(condition.model.column or ())
+        for condition in self._skip_when:
+            names.update(condition.model.column or ())
+        return frozenset(names)
+
+    def absent(self, columns: Iterable[str]) -> list[str]:
+        """Return what it reads and a sheet with these columns doesn't have, by first name."""
+        cells: dict[str, Cell] = dict.fromkeys(columns, "")
+        absent: dict[str, None] = {}
+        for emission in self._emissions:
+            for reader in emission.readers:
+                names = list(reader.model.names())
+                if names and find_column(cells, names) is None:
+                    absent[names[0]] = None
+        return list(absent)
+
     def missing(self, columns: Iterable[str]) -> list[str]:
         """Return the columns that it can't do without and that a sheet doesn't have."""
         cells = dict.fromkeys(columns, "")
@@ -138,8 +165,8 @@ class SourceMapping:
             for reader in emission.readers:
                 model = reader.model
                 if model.path is not None:
-                    match = _IDENTIFIER.search(model.path)
-                    has = match is not None and folded(match[1] or match[2]) in keys
+                    first = _first_step(model.path)
+                    has = first is not None and folded(first) in keys
                 elif names := list(model.names()):
                     has = find_column(cells, names) is not None
                 else:
@@ -175,19 +202,22 @@ class SourceMapping:
         while groups:
             yield self._read(groups.pop(next(iter(groups))), context)
 
-    def column_of(self, event_type: str, pointer: str) -> str:
+    def column_of(self, event_type: str, pointer: str, columns: Iterable[str] = ()) -> str:
         """Return what a part of an event is read from; "" if nothing is known of it.
 
         Args:
             event_type: Of the event.
             pointer: JSON pointer into the event, as faults of the catalogue have it.
+            columns: The headings of the file: of several that a field may be read from, the one
+                that is there is returned, as it is spelled there.
         """
         pointer = _INDEX.sub("", pointer)
+        cells: dict[str, Cell] = dict.fromkeys(columns, "")
         for emission in self._emissions:
             if emission.model.type == event_type:
                 for reader in emission.readers:
                     if reader.pointer == pointer:
-                        return reader.label
+                        return find_column(cells, list(reader.model.names())) or reader.label
         return ""
 
     @cached_property
@@ -214,7 +244,7 @@ class SourceMapping:
             reason = "total"
         elif is_heading(row):
             reason = "heading"
-        elif is_footer(row) and not any(e.has_subject(row) for e in self._emissions):
+        elif is_footer(row) and not any(e.names_subject(row) for e in self._emissions):
             reason = "footer"
         elif any(condition.holds(row) for condition in self._skip_when):
             reason = "skip_when"
@@ -267,9 +297,11 @@ class _Emission:
         for _, reader in self._fields:
             yield from reader.with_inner()
 
-    def has_subject(self, row: Row) -> bool:
-        """Whether a row names what the event would be about."""
-        return self._subject.read((row,), _NOWHERE, Findings()) is not MISSING
+    def names_subject(self, row: Row) -> bool:
+        """Whether a row names what the event would be about, behind its first filled cell."""
+        subject = self._subject.read((row,), _NOWHERE, Findings())
+        first = next((cell for cell in row.cells.values() if not is_empty(cell)), None)
+        return subject is not MISSING and subject != clean(first)
 
     def read(
         self, rows: Sequence[Row], context: Context, findings: Findings
@@ -306,8 +338,9 @@ class _Emission:
 
     def _made_id(self, subject: str, moment: str, data: dict[str, Any], context: Context) -> str:
         """Make an id of the content: the same row is the same event, a changed one is new."""
+        when = moment if CATALOG[self.model.type].timed else None
         content = orjson.dumps(
-            [self._source, self.model.type, subject, moment, data], option=orjson.OPT_SORT_KEYS
+            [self._source, self.model.type, subject, when, data], option=orjson.OPT_SORT_KEYS
         )
         digest = blake2b(content, digest_size=_ID_BYTES, key=context.secret[:_MAX_KEY])
         return f"{self.model.type}/{subject[:_MAX_SUBJECT]}/{digest.hexdigest()}"
@@ -331,7 +364,7 @@ class _Condition:
     """What a row must be like."""
 
     def __init__(self, model: ConditionModel) -> None:
-        self._model = model
+        self.model = model
         self._path = None if model.path is None else jmespath.compile(model.path)
         self._equals = None if model.equals is None else {folded(shown(v)) for v in model.equals}
         self._matches = None if model.matches is None else re.compile(model.matches)
@@ -341,13 +374,19 @@ class _Condition:
         if self._path is not None:
             cell = self._path.search(row.cells)
         else:
-            name = find_column(row.cells, self._model.column or ())
+            name = find_column(row.cells, self.model.column or ())
             cell = None if name is None else row.cells[name]
-        if self._model.empty is not None:
-            return (is_empty(cell) or cell == []) == self._model.empty
+        if self.model.empty is not None:
+            return (is_empty(cell) or cell == []) == self.model.empty
         if self._equals is not None:
             return folded(shown(cell)) in self._equals
         return self._matches is not None and self._matches.search(clean(cell)) is not None
+
+
+def _first_step(path: str | None) -> str | None:
+    """Return the field of a record that a path begins with."""
+    match = None if path is None else _IDENTIFIER.search(path)
+    return None if match is None else match[1] or match[2]
 
 
 def _inside(name: str, field: FieldModel) -> Iterator[tuple[str, FieldModel]]:

@@ -46,7 +46,8 @@ class IngestOut(BaseModel):
 def _envelope(event_type: EventType) -> dict[str, Any]:
     """Write the JSON Schema of an event of one type, as it is sent."""
     return {
-        "title": event_type.name,
+        # generators name a class by it: the data of the type has the name without "Event"
+        "title": f"Event {event_type.name}",
         "description": event_type.description,
         "type": "object",
         "required": ["specversion", "id", "source", "type", "store", "subject", "time"],

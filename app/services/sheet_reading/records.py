@@ -45,7 +45,11 @@ def open_records(source: Source, *, path: str | None) -> Sheet:
     except orjson.JSONDecodeError as error:
         message = f"{source.path.name} is no JSON: line {error.lineno}, {error.msg}."
         raise SheetError("corrupt", message) from None
-    records = _found(document, source.path.name) if path is None else _at(document, path)
+    records = (
+        _found(document, source.path.name)
+        if path is None
+        else _at(document, path, source.path.name)
+    )
     if not records:
         raise SheetError("empty", f"{source.path.name} has no records.")
 
@@ -127,14 +131,16 @@ def _columns(records: Sequence[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for record in objects for key in record))
 
 
-def _at(document: Any, path: str) -> list[Any]:
+def _at(document: Any, path: str, name: str) -> list[Any]:
     try:
         found = jmespath.search(path, document)
     except JMESPathError as error:
-        message = f"{path!r} is no JMESPath: {str(error).splitlines()[0]}"
+        message = (
+            f"{path!r}, to be looked for in {name}, is no JMESPath: {str(error).splitlines()[0]}"
+        )
         raise SheetError("no-such-sheet", message) from None
     if found is None:
-        raise SheetError("no-such-sheet", f"The document has nothing at {path!r}.")
+        raise SheetError("no-such-sheet", f"{name} has nothing at {path!r}.")
     return found if isinstance(found, list) else [found]
 
 

@@ -13,7 +13,7 @@ class SheetError(Exception):
     """A file can't be read as a table.
 
     Attributes:
-        code: Stable and kebab-case: `empty`, `encrypted`, `corrupt`, `truncated`,
+        code: Stable and kebab-case: `empty`, `encrypted`, `corrupt`, `truncated`, `too-large`,
             `wrong-charset`, `not-a-table`, `no-such-sheet`, `no-heading`, `line-too-long`.
     """
 

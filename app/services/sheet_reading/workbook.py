@@ -17,7 +17,7 @@ from python_calamine import (
 )
 
 from app.domain.cells import FORMULA_WITHOUT_VALUE
-from app.services.sheet_reading.content import Source
+from app.services.sheet_reading.content import MAX_UNPACKED, Source
 from app.services.sheet_reading.sheet import Format, Sheet, SheetError
 from app.services.sheet_reading.table import LOOK_AHEAD, Cells, Spans, find_heading, rows_below
 
@@ -46,6 +46,8 @@ def open_workbook(
     name, content = source.path.name, source.read_all()
     if kind == "xls" and _ENCRYPTED in content:
         raise _encrypted(name)
+    if kind == "xlsx":
+        _check_size(content, name)
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         chosen = _choose(workbook, sheet, name)
@@ -84,6 +86,19 @@ def open_workbook(
         above=first[: heading.top],
         compressed=source.compressed,
     )
+
+
+def _check_size(content: bytes, name: str) -> None:
+    """Refuse a package that unpacks to more than is held in memory."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as package:
+            size = sum(member.file_size for member in package.infolist())
+    except zipfile.BadZipFile as error:
+        message = f"{name} is a damaged or incomplete workbook ({error}). Save or copy it again."
+        raise SheetError("corrupt", message) from None
+    if size > MAX_UNPACKED:
+        message = f"{name} unpacks to more than {MAX_UNPACKED >> 20} MiB. Save it in parts."
+        raise SheetError("too-large", message)
 
 
 def _choose(workbook: CalamineWorkbook, sheet: str | None, name: str) -> CalamineSheet:
