@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 from uvicorn.importer import import_from_string
 
 from app import importing
@@ -349,9 +351,20 @@ async def _check_address(settings: Settings) -> None:
             )
 
 
+class _Server(uvicorn.Server):
+    """Lets those go who wait for news before it waits for their requests to end."""
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down."""
+        application: Any = self.config.app
+        application.state.factory.arrivals.release()
+        await super().shutdown(sockets)
+
+
 def _run_server(settings: Settings) -> None:
     application = import_from_string(_APP)(settings)
-    uvicorn.Server(
+    _Server(
         uvicorn.Config(
             application,
             host=settings.host,

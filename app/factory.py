@@ -1,12 +1,14 @@
 """The one place where services are wired: for routers, scheduler, cli and tests alike."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import cached_property
 
 from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
+from app.db.event_log import EventLog
+from app.db.feed_cursors import FeedCursorRepository
 from app.db.imports import ImportRepository
 from app.db.installation import InstallationRepository
 from app.db.links import LinkRepository
@@ -24,13 +26,17 @@ from app.domain.events.form import Limits
 from app.domain.policies import DEFAULT_POLICIES, Policies
 from app.services.access import AccessService
 from app.services.appender import Appender
+from app.services.arrivals import Arrivals
 from app.services.bulk import BulkService
 from app.services.clocks import ClockService
 from app.services.complaints import ComplaintService
 from app.services.customers import FileService
 from app.services.desk import PersonalFields
 from app.services.door import Door
+from app.services.event_feed import EventFeedService
 from app.services.evidence import EvidenceFinder
+from app.services.feed_watch import FeedWatch
+from app.services.feeds import FeedService
 from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
@@ -53,7 +59,7 @@ from app.services.sandbox import SandboxService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
 from app.services.webhook_delivery import WebhookDispatcher
-from app.services.webhooks import WebhookService
+from app.services.webhooks import WebhookService, machine_now
 from app.settings import Settings
 
 
@@ -84,6 +90,8 @@ class Factory:
 
     async def close(self) -> None:
         """Finish what was begun and let go of what was opened, except for the database."""
+        if "arrivals" in self.__dict__:
+            await self.arrivals.aclose()
         if "appender" in self.__dict__:
             await self.appender.close()
         if "webhook_dispatcher" in self.__dict__:
@@ -153,6 +161,7 @@ class Factory:
             policies=self.policies,
             time_source=self.time_source,
             reparse=self._door.reread,
+            announce=self.arrivals.announce,
         )
 
     @cached_property
@@ -250,6 +259,42 @@ class Factory:
     def clocks(self) -> ClockService:
         """The sweep of what is due."""
         return ClockService(self.database.read, self.appender, self.time_source)
+
+    # Feeds
+
+    @cached_property
+    def arrivals(self) -> Arrivals:
+        """Who waits for the logs to grow."""
+        return Arrivals(self._read_heads, most=self.settings.max_held_requests)
+
+    @cached_property
+    def event_feed(self) -> EventFeedService:
+        """The way out for events: pages of the log."""
+        return EventFeedService(
+            self.database.read,
+            FeedCursorRepository(self.database.read),
+            self._timeline_repository,
+            arrivals=self.arrivals,
+            stores=self.store_directory,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def feeds(self) -> FeedService:
+        """What comes from whom."""
+        return FeedService(
+            self.database.read,
+            appender=self.appender,
+            stores=self.store_directory,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def feed_watch(self) -> FeedWatch:
+        """The watch over feeds, and over what waits in quarantine."""
+        return FeedWatch(
+            self.database.read, self.appender, self.time_source, machine_now=machine_now
+        )
 
     # The desk
 
@@ -396,9 +441,13 @@ class Factory:
             self._sandbox_repository,
             enabled=self.settings.sandbox,
             time_source=self.time_source,
-            due_work=(self.clocks, self.nightly),
+            due_work=(self.clocks, self.feed_watch, self.nightly),
             after_move=self._refresh_metrics,
         )
+
+    async def _read_heads(self, stores: Collection[str]) -> dict[str, int]:
+        async with self.database.read.acquire() as connection:
+            return await EventLog(connection).read_heads(stores)
 
     async def _refresh_metrics(self) -> None:
         await self.metrics.refresh_behind()

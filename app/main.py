@@ -25,9 +25,11 @@ from app.routers import (
     complaints,
     customers,
     docs,
+    event_feed,
     event_types,
     events,
     examples,
+    feeds,
     follow_ups,
     health,
     imports,
@@ -58,6 +60,8 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     names.router,
     kpis.router,
     jobs.router,
+    event_feed.router,
+    feeds.router,
     stores.router,
     mappings.router,
     quarantine.router,
@@ -74,6 +78,7 @@ TAGS: Final = (
     ("events", "Events 事件: what happened in the shop comes in here."),
     ("quarantine", "Quarantine 隔离区: events that could not be understood, kept with a reason."),
     ("imports", "Imports 导入: files that came in, and what became of their rows."),
+    ("feeds", "Feeds 数据源: what comes from whom, how late, and who has fallen silent."),
     ("stores", "Stores 门店: made before their first event."),
     ("mappings", "Mappings 字段映射: how columns and coded values of a source become facts."),
     ("repair-orders", "Repair orders 维修工单: status, promise, verdict and timeline."),
@@ -112,10 +117,7 @@ _FORGET_SECONDS: Final = 3600.0
 _FRAMEWORK_SUCCESS: Final = "Successful Response"
 
 _EXPOSED_HEADERS: Final = (
-    "ETag",
-    "Location",
-    "Preference-Applied",
-    "Retry-After",
+    *("ETag", "Link", "Location", "Preference-Applied", "Retry-After", "X-Head", "X-Next-After"),
     REQUEST_ID_HEADER,
 )
 
@@ -184,6 +186,7 @@ def ticks_of(factory: Factory) -> list[Tick]:
     webhooks_out = factory.webhook_dispatcher
     return [
         Tick("clocks", factory.settings.clock_interval_seconds, factory.clocks.do_due),
+        Tick("feeds", factory.settings.feed_interval_seconds, factory.feed_watch.do_due),
         Tick("webhooks", factory.settings.webhook_interval_seconds, webhooks_out.tick),
         Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
         Tick("inbox", factory.settings.inbox_interval_seconds, factory.inbox.tick),

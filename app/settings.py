@@ -121,9 +121,16 @@ class Settings(BaseSettings):
         600, ge=0, description="How far ahead of now the time of an event may be."
     )
 
+    max_held_requests: int = Field(
+        500, ge=0, description="Most requests that wait for news of a log at once, per process."
+    )
+
     # When it works
     clock_interval_seconds: float = Field(
         1.0, gt=0, description="How often clocks that fall due are looked for."
+    )
+    feed_interval_seconds: float = Field(
+        30.0, gt=0, description="How often it is looked for feeds that fell silent."
     )
     webhook_interval_seconds: float = Field(
         1.0, gt=0, description="How often webhook deliveries that are due are looked for."

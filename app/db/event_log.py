@@ -55,6 +55,18 @@ _READ_SEQS = f"""
     SELECT {_EVENT_COLUMNS} FROM event
      WHERE store_id = $1 AND seq = ANY($2::bigint[]) ORDER BY seq
 """
+_FEED_PART = """
+     WHERE e.store_id = $1 AND e.seq > $2 AND e.seq <= $3
+       AND ($4::text[] IS NULL OR e.type = ANY($4))
+     ORDER BY e.seq LIMIT $5
+"""
+_READ_FEED = f"SELECT e.*, NULL AS fields FROM event e {_FEED_PART}"
+_READ_FEED_WITH_ASIDES = f"""
+    SELECT e.*, p.fields
+      FROM event e LEFT JOIN personal p ON p.store_id = e.store_id AND p.seq = e.seq
+    {_FEED_PART}
+"""
+_READ_HEADS = "SELECT store_id, seq FROM stream_head WHERE store_id = ANY($1)"
 _READ_TOUCHED = """
     SELECT kind, key FROM event
      WHERE store_id = $1 AND seq > $2 AND seq <= $3 AND kind = ANY($4)
@@ -237,11 +249,31 @@ class Heading:
     recorded_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FeedPart:
+    """An event as consumers of the log get it.
+
+    Attributes:
+        aside: JSON of what lies beside the log, where it was asked for and there is something.
+    """
+
+    seq: int
+    kind: Kind
+    key: str
+    notice: Notice
+    aside: str | None
+
+
 class EventLog:
     """The log over one connection. Transactions belong to the caller."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def connection(self) -> Connection:
+        """What it reads by, for what must be seen together with the log."""
+        return self._connection
 
     async def forget_plans(self) -> None:
         """Let the server plan the statements of this connection anew."""
@@ -435,23 +467,45 @@ class EventLog:
     async def read_notices(self, store_id: str, seqs: Collection[int]) -> dict[int, Notice]:
         """Read the events with these seqs as webhooks send them, by seq."""
         rows = await self._connection.fetch(_READ_SEQS, store_id, list(seqs))
-        return {
-            row["seq"]: Notice(
-                store_id=store_id,
-                seq=row["seq"],
-                source=row["source"],
-                id=row["event_id"],
-                type=row["type"],
-                subject=row["subject"],
-                occurred_at=row["occurred_at"],
-                recorded_at=row["recorded_at"],
-                schema_version=row["schema_version"],
-                correlation_id=row["correlation_id"],
-                causation_id=row["causation_id"],
-                data=row["data"].encode(),
-            )
+        return {row["seq"]: _notice(row) for row in rows}
+
+    async def read_heads(self, stores: Collection[str]) -> dict[str, int]:
+        """Read the last seq of each of the stores that exist."""
+        rows = await self._connection.fetch(_READ_HEADS, list(stores))
+        return {row["store_id"]: row["seq"] for row in rows}
+
+    async def read_feed(
+        self,
+        store_id: str,
+        *,
+        after: int,
+        upto: int,
+        types: Collection[str] | None,
+        limit: int,
+        personal: bool,
+    ) -> list[FeedPart]:
+        """Read events with a seq in (after, upto] as consumers get them, in seq order.
+
+        Args:
+            store_id: The store.
+            after: Where to begin.
+            upto: Where to end; not beyond the head, as it was read before.
+            types: Only these; None is all.
+            limit: How many.
+            personal: With what lies beside the log.
+        """
+        rows = await self._connection.fetch(
+            _READ_FEED_WITH_ASIDES if personal else _READ_FEED,
+            store_id,
+            after,
+            upto,
+            None if types is None else list(types),
+            limit,
+        )
+        return [
+            FeedPart(row["seq"], Kind(row["kind"]), row["key"], _notice(row), row["fields"])
             for row in rows
-        }
+        ]
 
     async def find_latest(
         self, store_id: str, wanted: Mapping[int, str]
@@ -487,3 +541,20 @@ class EventLog:
         await self._connection.execute(
             _PUSH_CLOCK, store_id, clock.kind, clock.key, clock.name, next_at, error
         )
+
+
+def _notice(row: asyncpg.Record) -> Notice:
+    return Notice(
+        store_id=row["store_id"],
+        seq=row["seq"],
+        source=row["source"],
+        id=row["event_id"],
+        type=row["type"],
+        subject=row["subject"],
+        occurred_at=row["occurred_at"],
+        recorded_at=row["recorded_at"],
+        schema_version=row["schema_version"],
+        correlation_id=row["correlation_id"],
+        causation_id=row["causation_id"],
+        data=row["data"].encode(),
+    )

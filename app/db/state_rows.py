@@ -6,10 +6,12 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from app.domain.backlog import Backlog
 from app.domain.clocks import Clock, contact_due_at
 from app.domain.complaint import Complaint
 from app.domain.customer import Customer
 from app.domain.events.envelope import Kind
+from app.domain.feed import Feed
 from app.domain.follow_up import FollowUp
 from app.domain.kpis.promises import reference_in_force
 from app.domain.links import spelled_alike
@@ -96,6 +98,10 @@ def state_row(
             row["staff_no"] = key
         case Timecard():
             row |= {"key": key, "work_date": state.work_date}
+        case Feed():
+            row |= {"source": key, "silent": state.silent_from is not None}
+        case Backlog():
+            row |= {"key": key, "growing": state.growing_since is not None}
         case _:
             message = f"no table keeps a {type(state).__name__}"
             raise TypeError(message)

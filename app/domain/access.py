@@ -27,6 +27,7 @@ _TOKEN: Final = re.compile(r"sl_[0-9A-Za-z]{43}")
 class Scope(StrEnum):
     """A right that a key can carry; `<what>:read` reads, `<what>:write` changes."""
 
+    EVENTS_READ = "events:read"
     EVENTS_WRITE = "events:write"
     QUARANTINE_READ = "quarantine:read"
     QUARANTINE_WRITE = "quarantine:write"

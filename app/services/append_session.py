@@ -52,7 +52,9 @@ from app.services.units import (
     Reparse,
     Sweep,
     Unit,
+    Watch,
 )
+from app.services.watching import Watching
 
 logger = structlog.get_logger(__name__)
 
@@ -78,6 +80,7 @@ class AppendSession:
         self._reparse = reparse
         self._states = GroupStates(log, now=now, stores=stores, policies=policies)
         self._repeats = Repeats(log, self._states)
+        self._watching = Watching(log, self._states, now=now)
         self._identities: dict[Identity, tuple[int, bytes]] = {}
         self._quarantined: dict[tuple[str, bytes], QuarantineRow] = {}
         self._unplaced: list[Quarantined] = []
@@ -116,6 +119,8 @@ class AppendSession:
             await self._run_facts(unit)
         elif isinstance(unit, Command):
             await self._run_command(unit)
+        elif isinstance(unit, Watch):
+            await self._watching.run(unit)
         else:
             await self._run_sweep(unit)
 
@@ -191,6 +196,7 @@ class AppendSession:
                 if again is not None:
                     seq = self._seq_after(seq)
                     accepted.append(again)
+        self._watching.count(unit)
         return accepted[before:]
 
     def _seq_after(self, seq: int) -> int:
@@ -203,7 +209,9 @@ class AppendSession:
             if unit.answer is not None:
                 return
         context = CommandContext(self._states.states, self._stores[unit.store_id], self._now)
-        await self._states.append(unit.store_id, unit.decide(context))
+        events = unit.decide(context)
+        await self._states.append(unit.store_id, events)
+        self._watching.count_commanded(unit.store_id, events)
         unit.answer = unit.render(context)
         if kept is not None:
             self._answers[unit.store_id, kept.key, kept.principal] = {
@@ -445,8 +453,10 @@ class AppendSession:
             document["resolved"] = list(self._resolved.values())
         if self._answers:
             document["idempotency"] = list(self._answers.values())
+        self._watching.add_to(document)
+        written = {row["store_id"] for rows in document.values() for row in rows}
+        self._watching.add_received(document)
         if document:
-            written = {row["store_id"] for rows in document.values() for row in rows}
             document["heads"] = self._states.head_rows(written)
         return document
 

@@ -10,7 +10,7 @@ fails alone. Only where it is not known whether the group was written is nothing
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -41,7 +41,8 @@ class Appender:
     """Groups units of work and owns their transactions.
 
     One per process. `lanes` groups of different stores may be under way at once, so that one
-    group's work in Python overlaps another's in the database.
+    group's work in Python overlaps another's in the database. `announce` is told the stores of
+    each group that is done.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Appender:
         policies: Policies,
         time_source: TimeSource,
         reparse: Reparse,
+        announce: Callable[[Iterable[str]], None] | None = None,
         lanes: int = 2,
     ) -> None:
         self._pool = pool
@@ -59,6 +61,7 @@ class Appender:
         self._policies = policies
         self._time_source = time_source
         self._reparse = reparse
+        self._announce = announce
         self._lanes = lanes
         self._waiting: dict[str, deque[tuple[Unit, asyncio.Future[None]]]] = defaultdict(deque)
         self._busy: set[str] = set()
@@ -218,6 +221,8 @@ class Appender:
                 _settle(done, error)
         finally:
             self._busy.difference_update(unit.store_id for unit, _ in group)
+            if self._announce is not None:
+                self._announce({unit.store_id for unit, _ in group})
 
     async def _alone(self, unit: Unit) -> Exception | None:
         try:

@@ -131,6 +131,10 @@ class GroupStates:
         else:
             self._links.index(subject, state)
 
+    def adopt(self, subject: SubjectKey, version: int, state: State) -> None:
+        """Take a state that was read elsewhere; one that is known already stays as it is."""
+        self._take({subject: (version, state)})
+
     def zone_of(self, store_id: str) -> ZoneInfo:
         """Get the zone in which a store's days begin and end."""
         return self._stores[store_id].zone

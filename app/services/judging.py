@@ -65,7 +65,7 @@ class Judge:
             case Kind.TIMECARD:
                 cards = await self._states.get_timecards(self._store_id, keys)
                 return [fact for card in cards.values() for fact in judge_timecard(card)]
-            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF:
+            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF | Kind.FEED | Kind.BACKLOG:
                 raise ValueError(f"no KPI is judged from a {kind}")
 
     async def explain(self, code: str, kind: Kind, keys: Collection[str]) -> dict[str, Verdict]:
@@ -111,7 +111,7 @@ class Judge:
             case Kind.TIMECARD:
                 cards = await self._states.get_timecards(self._store_id, keys)
                 return {key: explain_timecard(code, card) for key, card in cards.items()}
-            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF:
+            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF | Kind.FEED | Kind.BACKLOG:
                 raise ValueError(f"no KPI is judged from a {kind}")
 
     async def _repair_orders(self, keys: Collection[str]) -> list[Fact]:

@@ -3,7 +3,7 @@
 Numbers and seqs are decimal texts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
@@ -14,21 +14,24 @@ from app.db.facts import Part, Side, Tally
 from app.db.snapshots import Publication
 from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import Event, Kind
+from app.domain.kpis.coverage import Hint
 from app.domain.kpis.kpi import Kpi, Words
 from app.domain.kpis.reasons import REASONS
 from app.domain.kpis.values import decimal_text
+from app.domain.periods import Period
 from app.services.kpi_values import KpiValue
 
 NO_NAMES: Final[Mapping[str, str]] = {}
 
 
-class PeriodValue(msgspec.Struct, frozen=True, kw_only=True):
+class PeriodValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value of a KPI, of one period and member.
 
     Attributes:
         member: None at store grain and for what has no member.
         member_name: Of a member of staff, as the caller may see it; None where none is known.
         not_counted: How many were settled or due and are in neither part, by reason.
+        coverage: Feeds that were silent in the period; left out when all was well.
     """
 
     period_start: date
@@ -39,6 +42,7 @@ class PeriodValue(msgspec.Struct, frozen=True, kw_only=True):
     denominator: str | None
     value: str | None
     not_counted: Mapping[str, int]
+    coverage: tuple[Hint, ...] = ()
 
 
 class KpiValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +139,7 @@ class ReasonTotal(msgspec.Struct, frozen=True, kw_only=True):
     not_counted: int
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is behind a value: the subjects of one of its parts, and the totals of all.
 
     Attributes:
@@ -155,6 +159,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     items: list[ExplainedItem]
     names: Mapping[str, str]
     next_cursor: str | None
+    coverage: tuple[Hint, ...] = ()
 
 
 class ChangeSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,8 +230,10 @@ class PublishedValues(msgspec.Struct, frozen=True, kw_only=True):
     values: list[PublishedValue]
 
 
-def value_answer(value: KpiValue, names: Mapping[str, str] = NO_NAMES) -> PeriodValue:
-    """Answer a value of a period and member."""
+def value_answer(
+    value: KpiValue, coverage: tuple[Hint, ...], names: Mapping[str, str] = NO_NAMES
+) -> PeriodValue:
+    """Answer a value of a period and member, with the silences of feeds in that period."""
     return PeriodValue(
         period_start=value.period.start,
         period_end=value.period.end,
@@ -236,10 +243,13 @@ def value_answer(value: KpiValue, names: Mapping[str, str] = NO_NAMES) -> Period
         denominator=value.value.denominator,
         value=value.value.value,
         not_counted=value.not_counted,
+        coverage=coverage,
     )
 
 
-def overview_answer(kpi: Kpi, values: Iterable[KpiValue]) -> OverviewItem:
+def overview_answer(
+    kpi: Kpi, values: Iterable[KpiValue], hints_of: Callable[[Period], tuple[Hint, ...]]
+) -> OverviewItem:
     """Answer a KPI against its target."""
     return OverviewItem(
         code=kpi.code,
@@ -248,7 +258,10 @@ def overview_answer(kpi: Kpi, values: Iterable[KpiValue]) -> OverviewItem:
         target=text_of(kpi.target),
         direction=kpi.direction,
         values=[
-            OverviewValue(**msgspec.structs.asdict(value_answer(value)), met=_is_met(kpi, value))
+            OverviewValue(
+                **msgspec.structs.asdict(value_answer(value, hints_of(value.period))),
+                met=_is_met(kpi, value),
+            )
             for value in values
         ],
     )

@@ -1,25 +1,28 @@
 """KPIs for their readers: values, what is behind them, and what became of published ones."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from app.db.engine import Connection, Pool
 from app.db.event_log import EventLog
 from app.db.facts import ExplainedFact, FactRepository, Part, Selection
+from app.db.feeds import FeedRepository
 from app.db.judged_states import JudgedStates
 from app.db.snapshots import STORE_GRAIN, Coverage, Publication, SnapshotRepository
 from app.domain.access import NOBODY, Principal, personal_for
 from app.domain.errors import NotFoundError
 from app.domain.events.envelope import Kind
 from app.domain.events.names import is_surrogate
+from app.domain.kpis.coverage import Hint, hints
 from app.domain.kpis.kpi import STAFF_GRAINS, Kpi
 from app.domain.kpis.registry import KPIS
 from app.domain.pages import PageRequest, encode_cursor, page_of
-from app.domain.periods import period_of, year_before
+from app.domain.periods import Period, period_of, year_before
 from app.domain.policies import Policies
 from app.services.judging import Judge
 from app.services.kpi_answers import (
@@ -67,8 +70,9 @@ class KpiService:
             InvalidInputError: The query can't be answered; says why.
         """
         wanted = await self._meant(store_id, checked(code, query))
-        async with self._snapshot(store_id) as (snapshots, coverage, _):
+        async with self._snapshot(store_id) as (snapshots, coverage, connection):
             values = await _read(snapshots, store_id, wanted)
+            hints_of = await _hints(connection, store_id, coverage)
         members = {value.member for value in values}
         names = await self._names_in(store_id, wanted, members, principal)
         return KpiValues(
@@ -77,7 +81,7 @@ class KpiService:
             period=wanted.unit,
             by=wanted.grain,
             as_of_seq=str(coverage.seq),
-            values=[value_answer(value, names) for value in values],
+            values=[value_answer(value, hints_of(value.period), names) for value in values],
         )
 
     async def get_overview(self, store_id: str, query: KpiQuery) -> Overview:
@@ -88,7 +92,8 @@ class KpiService:
             InvalidInputError: The query can't be answered; says why.
         """
         unit, period = checked_period(query)
-        async with self._snapshot(store_id) as (snapshots, coverage, _):
+        async with self._snapshot(store_id) as (snapshots, coverage, connection):
+            hints_of = await _hints(connection, store_id, coverage)
             values = await read_values(
                 snapshots,
                 store_id,
@@ -104,7 +109,7 @@ class KpiService:
             store_id=store_id,
             period=unit,
             as_of_seq=str(coverage.seq),
-            items=[overview_answer(kpi, by_code[kpi.code]) for kpi in KPIS.values()],
+            items=[overview_answer(kpi, by_code[kpi.code], hints_of) for kpi in KPIS.values()],
         )
 
     async def explain(
@@ -135,6 +140,7 @@ class KpiService:
                 page.limit,
                 lambda fact: (fact.sort, str(fact.kind), fact.key, fact.basis),
             )
+            hints_of = await _hints(connection, store_id, coverage)
             tallies = await facts.tally(store_id, _behind(wanted, "numerator")[0])
             items = await self._explained_items(
                 connection, store_id, wanted.kpi, found.items, ZoneInfo(coverage.time_zone)
@@ -155,6 +161,7 @@ class KpiService:
             items=items,
             names=personal_for(principal, texts),
             next_cursor=None if found.next_after is None else encode_cursor(found.next_after),
+            coverage=hints_of(wanted.period),
         )
 
     async def get_published(
@@ -174,6 +181,7 @@ class KpiService:
                 (value.period.start, value.member): value
                 for value in await _read(snapshots, store_id, wanted)
             }
+            hints_of = await _hints(connection, store_id, coverage)
             store_versions = await _versions(snapshots, store_id, wanted, STORE_GRAIN, "")
             found = (
                 store_versions
@@ -205,7 +213,9 @@ class KpiService:
                         if told and told[0].version == 1
                         else None,
                         restatements=await restater.restatements(told, firsts.get(start)),
-                        current=None if value is None else value_answer(value, names),
+                        current=None
+                        if value is None
+                        else value_answer(value, hints_of(value.period), names),
                     )
                 )
         return PublishedValues(
@@ -299,6 +309,15 @@ class KpiService:
                 )
             )
         return items
+
+
+async def _hints(
+    connection: Connection, store_id: str, coverage: Coverage
+) -> Callable[[Period], tuple[Hint, ...]]:
+    """Read the silences of the store's feeds; gives those in a period."""
+    silences = await FeedRepository(connection).list_silences(store_id)
+    zone = ZoneInfo(coverage.time_zone)
+    return cache(lambda period: hints(silences, period, zone))
 
 
 async def _read(snapshots: SnapshotRepository, store_id: str, wanted: Wanted) -> list[KpiValue]:

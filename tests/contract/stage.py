@@ -38,12 +38,8 @@ MACHINE_TIME: Final = "2026-01-13T01:00:00Z"
 """Stands for every time of the machine's own clock."""
 
 SHOWN_HEADERS: Final = (
-    "Content-Type",
-    "ETag",
-    "Location",
-    "Preference-Applied",
-    "Retry-After",
-    "WWW-Authenticate",
+    *("Content-Type", "ETag", "Link", "Location", "Preference-Applied", "Retry-After"),
+    *("WWW-Authenticate", "X-Head", "X-Next-After"),
 )
 
 _UUID7: Final = re.compile(
@@ -263,7 +259,7 @@ def _sandbox(factory: Factory, *, enabled: bool) -> SandboxService:
         SandboxRepository(factory.database.read),
         enabled=enabled,
         time_source=factory.time_source,
-        due_work=(factory.clocks, factory.nightly),
+        due_work=(factory.clocks, factory.feed_watch, factory.nightly),
         machine_now=lambda: START,
         after_move=refresh,
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from app.domain.ids import follow_up_id
 from tests.contract import chapter_bulk
+from tests.contract.chapter_feeds import feeds
 from tests.contract.chapter_imports import imports
 from tests.contract.chapter_mappings import mappings
 from tests.contract.chapter_names import names
@@ -56,6 +57,7 @@ def story() -> Iterator[Example | Interlude]:
     yield from chapter_bulk.chapter()
     yield from mappings()
     yield from imports()
+    yield from feeds()
 
 
 def _process() -> Iterator[Example | Interlude]:

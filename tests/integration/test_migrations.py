@@ -188,6 +188,7 @@ async def test_every_unique_key_leads_with_the_store(connection: Connection) -> 
     global_tables = [
         "access_key",
         "alembic_version",
+        "feed_beat",
         "installation",
         "mapping",
         "sandbox_clock",

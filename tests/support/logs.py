@@ -32,6 +32,8 @@ TABLES = {
     Kind.VEHICLE: ("vehicle", "vin"),
     Kind.STAFF: ("staff", "staff_no"),
     Kind.TIMECARD: ("timecard", "key"),
+    Kind.FEED: ("feed", "source"),
+    Kind.BACKLOG: ("backlog", "key"),
 }
 
 Key = tuple[Kind, str]

@@ -165,6 +165,20 @@ BEGIN
         ON CONFLICT (store_id, kind, key, surrogate, role) DO UPDATE SET
             first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at;
     END IF;
+    IF doc ? 'feed' THEN
+        INSERT INTO feed (store_id, source, version, state, silent)
+        SELECT store_id, r.source, version, state, silent
+          FROM jsonb_populate_recordset(NULL::feed, doc -> 'feed') r
+        ON CONFLICT (store_id, source) DO UPDATE SET
+            version = excluded.version, state = excluded.state, silent = excluded.silent;
+    END IF;
+    IF doc ? 'backlog' THEN
+        INSERT INTO backlog (store_id, key, version, state, growing)
+        SELECT store_id, r.key, version, state, growing
+          FROM jsonb_populate_recordset(NULL::backlog, doc -> 'backlog') r
+        ON CONFLICT (store_id, key) DO UPDATE SET
+            version = excluded.version, state = excluded.state, growing = excluded.growing;
+    END IF;
     IF doc ? 'clock' THEN
         INSERT INTO clock AS t (store_id, kind, key, name, opens_at, target_at, due_at, next_at,
                                 state, policy_version, detected_at, lag_seconds, failures, error)
@@ -216,6 +230,61 @@ BEGIN
                                  created_at)
         SELECT store_id, r.key, principal, request_hash, status, headers, body, created_at
           FROM jsonb_populate_recordset(NULL::idempotency, doc -> 'idempotency') r;
+    END IF;
+    -- what was received: its rows come in order of source, so that two writers of the same feeds
+    -- wait for each other; the quarantine's come after them, for every writer
+    IF doc ? 'feed_source' THEN
+        INSERT INTO feed_source AS t (store_id, source, first_seen_at, last_seen_at, look_at)
+        SELECT store_id, r.source, first_seen_at, last_seen_at, look_at
+          FROM jsonb_populate_recordset(NULL::feed_source, doc -> 'feed_source') r
+         ORDER BY store_id, r.source
+        ON CONFLICT (store_id, source) DO UPDATE SET
+            first_seen_at = least(t.first_seen_at, excluded.first_seen_at),
+            last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at),
+            -- one that was silent is heard of again: to be looked at now
+            look_at = CASE WHEN t.silent THEN excluded.first_seen_at ELSE t.look_at END,
+            resumed_at = CASE WHEN t.silent
+                THEN coalesce(t.resumed_at, excluded.first_seen_at) END;
+    END IF;
+    IF doc ? 'feed_hour' THEN
+        INSERT INTO feed_hour AS t (store_id, source, hour, events, duplicates, quarantined, late,
+                                    lag_counts, lag_max_seconds, last_seen_at, last_occurred_at)
+        SELECT store_id, r.source, hour, events, duplicates, quarantined, late, lag_counts,
+               lag_max_seconds, last_seen_at, last_occurred_at
+          FROM jsonb_populate_recordset(NULL::feed_hour, doc -> 'feed_hour') r
+         ORDER BY store_id, r.source, hour
+        ON CONFLICT (store_id, source, hour) DO UPDATE SET
+            events = t.events + excluded.events,
+            duplicates = t.duplicates + excluded.duplicates,
+            quarantined = t.quarantined + excluded.quarantined,
+            late = t.late + excluded.late,
+            lag_counts = ARRAY[
+                t.lag_counts[1] + excluded.lag_counts[1],
+                t.lag_counts[2] + excluded.lag_counts[2],
+                t.lag_counts[3] + excluded.lag_counts[3],
+                t.lag_counts[4] + excluded.lag_counts[4],
+                t.lag_counts[5] + excluded.lag_counts[5],
+                t.lag_counts[6] + excluded.lag_counts[6],
+                t.lag_counts[7] + excluded.lag_counts[7],
+                t.lag_counts[8] + excluded.lag_counts[8],
+                t.lag_counts[9] + excluded.lag_counts[9],
+                t.lag_counts[10] + excluded.lag_counts[10],
+                t.lag_counts[11] + excluded.lag_counts[11],
+                t.lag_counts[12] + excluded.lag_counts[12]
+            ],
+            lag_max_seconds = greatest(t.lag_max_seconds, excluded.lag_max_seconds),
+            last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at),
+            last_occurred_at = greatest(t.last_occurred_at, excluded.last_occurred_at);
+    END IF;
+    IF doc ? 'feed_look' THEN
+        UPDATE feed_source t
+           SET silent = r.silent,
+               -- heard of again while it was looked at: to be looked at once more
+               look_at = CASE WHEN t.last_seen_at > r.last_seen_at THEN t.last_seen_at
+                              ELSE r.look_at END,
+               resumed_at = NULL
+          FROM jsonb_populate_recordset(NULL::feed_source, doc -> 'feed_look') r
+         WHERE t.store_id = r.store_id AND t.source = r.source;
     END IF;
     IF doc ? 'quarantine' THEN
         RETURN QUERY

@@ -23,6 +23,12 @@ class Quarantine(Table, table=True):
         ),
         Index(None, "store_id", "received_at"),
         Index(
+            "ix_quarantine_waiting_received",
+            "store_id",
+            "received_at",
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        Index(
             "ix_quarantine_waiting_retraction",
             "store_id",
             "target_source",

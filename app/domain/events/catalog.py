@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any, Final
 
 from app.domain.events import (
+    backlog,
     complaint,
     customer_file,
+    feed,
     follow_up,
     repair_order,
     retraction,
@@ -82,6 +84,14 @@ SUBJECTS: Final[Mapping[Kind | None, SubjectForm]] = {
         "The subject must be the UUID of a follow-up.",
         "5f0c1d52-6a44-5a3b-8b0e-2a7c8c1f4e10",
         lower=True,
+    ),
+    Kind.FEED: SubjectForm(
+        rf"(?s:.{{1,{feed.MAX_SOURCE}}})",
+        f"The subject must be a source of 1 to {feed.MAX_SOURCE} characters.",
+        "/dms/sh01",
+    ),
+    Kind.BACKLOG: SubjectForm(
+        r"[A-Za-z0-9_-]{1,32}", "The subject must be the code of a store.", "SH01"
     ),
     None: SubjectForm(None, "The subject must be that of the retracted event.", "RO20260105-001"),
 }
@@ -585,6 +595,55 @@ _TYPES: Final = (
         Kind.FOLLOW_UP,
         (follow_up.FollowUpCancelled,),
         {"reason": "kept-elsewhere"},
+    ),
+    EventType(
+        "feed.silent",
+        Kind.FEED,
+        (feed.FeedSilent,),
+        {
+            "source": "/dms/sh01",
+            "last_seen_at": "2026-01-05T09:58:20+08:00",
+            "since": "2026-01-05T12:58:20+08:00",
+            "expected": "2026-01-05T12:58:20+08:00",
+            "silent_after_minutes": 180,
+        },
+        posted=False,
+    ),
+    EventType(
+        "feed.resumed",
+        Kind.FEED,
+        (feed.FeedResumed,),
+        {
+            "source": "/dms/sh01",
+            "silent_from": "2026-01-05T09:58:20+08:00",
+            "resumed_at": "2026-01-05T14:31:07+08:00",
+            "reason": "seen",
+        },
+        posted=False,
+    ),
+    EventType(
+        "quarantine.growing",
+        Kind.BACKLOG,
+        (backlog.QuarantineGrowing,),
+        {
+            "sign": "burst",
+            "waiting": 42,
+            "new": 40,
+            "oldest_received_at": "2026-01-04T16:20:00+08:00",
+            "by_reason": [
+                {"reason": "invalid-data", "count": 40},
+                {"reason": "unknown-type", "count": 2},
+            ],
+            "by_source": [{"source": "/dms/sh01", "count": 42}],
+        },
+        posted=False,
+    ),
+    EventType(
+        "quarantine.settled",
+        Kind.BACKLOG,
+        (backlog.QuarantineSettled,),
+        {"waiting": 3, "growing_since": "2026-01-05T09:31:00+08:00"},
+        posted=False,
     ),
     EventType(
         "event.retracted",

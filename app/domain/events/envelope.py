@@ -32,6 +32,8 @@ class Kind(StrEnum):
     VEHICLE = "vehicle"
     STAFF = "staff"
     TIMECARD = "timecard"
+    FEED = "feed"
+    BACKLOG = "backlog"
 
 
 class Reason(StrEnum):

@@ -65,6 +65,25 @@ class KpiOut(Out):
         )
 
 
+class CoverageHintOut(Out):
+    """A feed was silent in the period: its figures may be low for lack of data, not of work."""
+
+    source: Annotated[str, Field(description="Source of the feed 数据源", examples=["/dms/sh01"])]
+    silent_from: Annotated[datetime, Field(description="Last heard of before 中断起点")]
+    silent_until: Annotated[
+        datetime | None, Field(description="Heard of again; null: silent still 恢复时间")
+    ]
+    note: WordsOut
+
+
+Coverage = Annotated[
+    list[CoverageHintOut],
+    Field(
+        description="Feeds that were silent in the period; absent when all was well 数据中断提示"
+    ),
+]
+
+
 class PartsOut(Out):
     """A value and its parts."""
 
@@ -108,6 +127,7 @@ class PeriodValueOut(PartsOut):
             examples=[{"no-promise": 3}],
         ),
     ]
+    coverage: Coverage = []
 
 
 class KpiValuesOut(Out):
@@ -230,6 +250,7 @@ class ExplanationOut(Out):
         ),
     ]
     next_cursor: str | None
+    coverage: Coverage = []
 
 
 class ChangeSideOut(Out):

@@ -79,6 +79,8 @@ def test_the_catalogue_has_the_types_of_the_contract() -> None:
     assert set(CATALOG) == {
         *(f"customer.{name}" for name in ("registered", "updated", "merged")),
         *(f"vehicle.{name}" for name in ("registered", "transferred")),
+        *(f"feed.{name}" for name in ("silent", "resumed")),
+        *(f"quarantine.{name}" for name in ("growing", "settled")),
         *(f"repair_order.{name}" for name in orders.split()),
         *(f"staff.{name}" for name in ("registered", "timecard_recorded")),
         *(f"complaint.{name}" for name in complaints.split()),
