@@ -177,7 +177,7 @@ async def test_a_sheet_that_breaks_off_comes_back_with_a_list_and_a_word(
 ) -> None:
     inbox = watch(factory, shop.parent)
     rows = [order(1), order(2, 里程=-5), *(order(number) for number in range(3, 100))]
-    (shop / "a.csv").write_bytes(as_csv(rows) + '"RO99'.encode())
+    (shop / "a.csv").write_bytes(as_csv(rows) + b'"RO99')
     assert await inbox.tick() == 1
     (record,) = (await inbox.list_page("S1", PageRequest(), state=None)).items
     assert record.state is ImportState.FAULTS
