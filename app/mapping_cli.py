@@ -208,11 +208,11 @@ def _choose(
         if fit is None:
             listed = ", ".join(sheet.columns)
             _fail(
-                f"No mapping fits {file.name}: none finds {FITS_FROM:.0%} of its columns there, "
-                f"and all that it needs.\nIts columns are: {listed}.\n"
+                f"No mapping fits {file.name}: none finds all that it needs and {FITS_FROM:.0%} "
+                f"of the columns.\nThe file's columns are: {listed}.\n"
                 f"Draft one: servicelane mapping draft {file} > mapping.yaml"
             )
-    return fit[0], f"best fit: {fit[1]:.0%} of its columns are there"
+    return fit[0], f"best fit: {fit[1]:.0%} of the columns"
 
 
 # What a check shows
@@ -298,7 +298,9 @@ def _show_summary(console: Console, check: MappingCheck) -> None:
         for (column, code), rows in sorted(kinds.items(), key=lambda kind: -len(kind[1])):
             text = f"  {len(rows)} × {code} in {column}"
             console.print(Text.assemble((f"{mark}{text}", style), f"  (row {_numbers(rows)})"))
-    said = f"{summary.faulty} rows with faults" if summary.faulty else "no faults"
+    said = "no faults"
+    if summary.faulty:
+        said = f"{summary.faulty} {'row' if summary.faulty == 1 else 'rows'} with faults"
     console.print(Text(said, style="red" if summary.faulty else "green"))
 
 

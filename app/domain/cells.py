@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 Cell: TypeAlias = (
@@ -25,6 +26,7 @@ Cell: TypeAlias = (
 """One value as the file has it; lists and objects only in records of JSON. Empty is None or ""."""
 
 _SPACES: Final = re.compile(r"[\s\u00a0\u3000\u200b\u2060\ufeff]+")
+_ODD: Final = re.compile(r"^[\s=]|\s$|\s\s|[^\S ]|[\u200b\u2060\ufeff]")
 _ERROR: Final = re.compile(r"#(?:N/A|REF!|VALUE!|DIV/0!|NAME\?|NULL!|NUM!|SPILL!|CALC!|####+)")
 _PROTECTED: Final = re.compile(r'="(.*)"', re.DOTALL)
 _TOTAL: Final = re.compile(
@@ -52,12 +54,14 @@ class Row:
         cells: By column; merged cells repeated, where a value stands for several rows.
         raw: The cells as they lie in the sheet, from its first column on.
         fault: Why it can't be read at all; `cells` is then empty. None as a rule.
+        columns: The keys of `cells`, where all rows have the same; else ().
     """
 
     number: int
     cells: Mapping[str, Cell]
     raw: Sequence[Cell] = ()
     fault: str | None = None
+    columns: tuple[str, ...] = ()
 
 
 def clean(cell: Cell) -> str:
@@ -66,7 +70,7 @@ def clean(cell: Cell) -> str:
         return ""
     if not isinstance(cell, str):
         return shown(cell)
-    if cell.isascii() and cell.isalnum():
+    if not _ODD.search(cell):
         return cell
     text = _SPACES.sub(" ", cell).strip(" ")
     if text.startswith('="') and (match := _PROTECTED.fullmatch(text)):
@@ -97,7 +101,9 @@ def plain_number(number: float) -> str:
 
 def is_empty(cell: Cell) -> bool:
     """Whether there is nothing in a cell."""
-    return cell is None or (isinstance(cell, str) and not clean(cell))
+    if not isinstance(cell, str):
+        return cell is None
+    return not cell or (not cell[0].isalnum() and not clean(cell))
 
 
 def is_error(cell: Cell) -> bool:
@@ -109,6 +115,7 @@ def is_error(cell: Cell) -> bool:
     )
 
 
+@lru_cache(maxsize=4096)
 def folded(name: str) -> str:
     """Return a heading so that spellings that look alike are alike: （ and (, spaces, case."""
     return _SPACES.sub("", unicodedata.normalize("NFKC", name)).casefold().rstrip(":*")
@@ -116,27 +123,31 @@ def folded(name: str) -> str:
 
 def is_total(row: Row) -> bool:
     """Whether a row sums up others: its first text says so."""
-    for cell in row.cells.values():
-        if not is_empty(cell):
-            if not isinstance(cell, str):
-                return False
-            return _TOTAL.fullmatch(folded(cell)) is not None
-    return False
+    first = first_filled(row)
+    return isinstance(first, str) and _TOTAL.fullmatch(folded(first)) is not None
 
 
 def is_footer(row: Row) -> bool:
     """Whether a row is a line below the table: who printed it, how many rows it has."""
-    filled = [cell for cell in row.cells.values() if not is_empty(cell)]
+    first = first_filled(row)
     return (
-        0 < len(filled) <= _FOOTER_CELLS
-        and isinstance(filled[0], str)
-        and _FOOTER.match(folded(filled[0])) is not None
+        isinstance(first, str)
+        and _FOOTER.match(folded(first)) is not None
+        and sum(not is_empty(cell) for cell in row.cells.values()) <= _FOOTER_CELLS
     )
 
 
 def is_heading(row: Row) -> bool:
     """Whether a row repeats the heading, as at the top of each printed page."""
-    filled = [(name, cell) for name, cell in row.cells.items() if not is_empty(cell)]
-    return len(filled) > 1 and all(
-        isinstance(cell, str) and folded(cell) == folded(name) for name, cell in filled
-    )
+    filled = 0
+    for name, cell in row.cells.items():
+        if not is_empty(cell):
+            filled += 1
+            if not isinstance(cell, str) or folded(cell) != folded(name):
+                return False
+    return filled > 1
+
+
+def first_filled(row: Row) -> Cell:
+    """Return the first cell of a row that isn't empty; None if there is none."""
+    return next((cell for cell in row.cells.values() if not is_empty(cell)), None)

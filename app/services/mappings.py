@@ -26,7 +26,7 @@ KEEP_SECONDS: Final = 5.0
 """How long this process may work without a mapping that another process stored."""
 
 FITS_FROM: Final = 0.5
-"""Share of its columns that a mapping must find in a file to be taken for it."""
+"""Share of columns, its own or the file's, from which a mapping is taken for a file."""
 
 
 @cache
@@ -48,9 +48,9 @@ def shipped_texts() -> dict[str, str]:
 def best_fit(
     mappings: Iterable[SourceMapping], columns: Sequence[str]
 ) -> tuple[SourceMapping, float] | None:
-    """Return the mapping that finds most of its columns, and the share; None if none fits.
+    """Return the mapping that fits a file best, and how well (`share_of`); None if none does.
 
-    Of several that find as much, the one that reads most columns is taken.
+    Of several that fit as well, the one that reads most columns is taken.
     """
     shares = [(mapping.share_of(columns), len(mapping.columns), mapping) for mapping in mappings]
     share, _, mapping = max(shares, key=lambda found: found[:2], default=(0.0, 0, None))

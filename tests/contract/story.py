@@ -11,6 +11,7 @@ from app.domain.ids import follow_up_id
 from tests.contract import chapter_bulk, chapter_snapshots
 from tests.contract.chapter_feeds import feeds
 from tests.contract.chapter_imports import imports
+from tests.contract.chapter_linking import linking
 from tests.contract.chapter_mappings import mappings
 from tests.contract.chapter_names import names
 from tests.contract.stage import Example, Stage
@@ -59,6 +60,7 @@ def story() -> Iterator[Example | Interlude]:
     yield from mappings()
     yield from imports()
     yield from feeds()
+    yield from linking()
 
 
 def _process() -> Iterator[Example | Interlude]:

@@ -30,6 +30,7 @@ _ROUNDED: Final = 10**15
 """From here on a spreadsheet has lost digits of a number."""
 
 _SCIENTIFIC: Final = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{2,}")
+_IDENTIFIER: Final = re.compile(r'"([^"]+)"|([A-Za-z_][A-Za-z0-9_]*)')
 _NULL: Final = frozenset({"null", "NULL"})
 
 
@@ -105,6 +106,11 @@ class FieldReader:
             model.format, at=model.at, from_1904=model.epoch == _MAC_EPOCH
         )
         self._values = model.value_map
+        self._constant = model.value
+        self._is_plain = model.each is None and not model.sum
+        self._is_instant = kind == "instant" and model.value is None
+        self._has_column = model.column is not None
+        self._known: dict[tuple[str, ...], Sequence[str]] = {}
         self._separators = None if model.split is None else _separators(model.split)
         readers: Mapping[str, Callable[[Sequence[Cell], Context], Any]] = {
             "instant": self._instant,
@@ -124,6 +130,13 @@ class FieldReader:
     def label(self) -> str:
         """What the field is read from, for messages."""
         return self.model.path or next(self.model.names(), "")
+
+    def names(self) -> list[str]:
+        """Return the columns that it may be read from; of a path the field it begins with."""
+        if self.model.path is None:
+            return list(self.model.names())
+        match = _IDENTIFIER.search(self.model.path)
+        return [] if match is None else [match[1] or match[2]]
 
     @property
     def is_needed(self) -> bool:
@@ -145,10 +158,10 @@ class FieldReader:
             context: What a row can't know.
             findings: Gets what is wrong.
         """
-        if self.model.each is not None:
-            value = self._objects(rows, context, findings)
-        elif self.model.sum:
-            value = self._sum(rows, context, findings)
+        if not self._is_plain:
+            value = self._gathered(rows, context, findings)
+        elif len(rows) == 1:
+            value = self._of_row(rows[0], context, findings)
         else:
             value = self._first(rows, context, findings)
         if value is _FAULTY:
@@ -162,6 +175,11 @@ class FieldReader:
                 UnreadableError("missing", "The cell is empty, but the field is required."),
             )
         return value
+
+    def _gathered(self, rows: Sequence[Row], context: Context, findings: Findings) -> Any:
+        if self.model.each is not None:
+            return self._objects(rows, context, findings)
+        return self._sum(rows, context, findings)
 
     def _default(self, context: Context) -> Any:
         default = self.model.default
@@ -226,29 +244,26 @@ class FieldReader:
         except UnreadableError as error:
             self._note(findings.faults, row, error)
             return _FAULTY
-        is_read = self.model.value is None and value is not MISSING
-        if self._kind == "instant" and is_read and _is_midnight(value):
+        if self._is_instant and value is not MISSING and _is_midnight(value):
             detail = "The cell has a day without a time of day: midnight is taken."
             hint = "If the day is meant, say a time with `at`, such as `at: 17:30`."
             self._note(findings.warnings, row, UnreadableError("no-time-of-day", detail, hint))
         return value
 
     def _value(self, row: Row, context: Context) -> Any:
-        if self.model.value is not None:
-            is_file = self._kind == "instant" and self.model.value == "file"
-            return context.file_time.isoformat() if is_file else self.model.value
+        if self._constant is not None:
+            is_file = self._kind == "instant" and self._constant == "file"
+            return context.file_time.isoformat() if is_file else self._constant
         cells = self._cells(row)
-        if all(cell is None or cell == "" for cell in cells):
+        if cells is _NOTHING or (len(cells) == 1 and is_empty(cells[0])):
             return MISSING
         for cell in cells:
-            if isinstance(cell, str) and is_error(cell):
+            if type(cell) is str and cell[:1] in _ERROR_MARKS and is_error(cell):
                 raise UnreadableError(
                     "error-cell",
                     f"The cell shows {clean(cell)}: its formula has no value.",
                     "Mend the formula, or open and save the file in a spreadsheet program.",
                 )
-        if len(cells) == 1 and is_empty(cells[0]):
-            return MISSING
         if self._values is not None and self._kind != "texts":
             meaning = self._meaning(cells[0])
             if meaning is not _UNMATCHED:
@@ -257,15 +272,11 @@ class FieldReader:
 
     def _cells(self, row: Row) -> Sequence[Cell]:
         model, cells = self.model, row.cells
-        if model.column is not None:
-            name = model.column[0]
-            if name in cells and (len(model.column) == 1 or not is_empty(cells[name])):
-                return (cells[name],)
-            for alias in model.column:
-                found = find_column(cells, (alias,))
-                if found is not None and not is_empty(cells[found]):
-                    return (cells[found],)
-            return (None,)
+        if self._has_column:
+            for name in self._places(row):
+                if not is_empty(cell := cells[name]):
+                    return (cell,)
+            return _NOTHING
         if model.columns is not None:
             return [self._named(cells, name) for name in model.columns]
         if self._path is not None:
@@ -273,6 +284,18 @@ class FieldReader:
         template = model.template or ""
         values = {name: clean(self._named(cells, name)) for name in placeholders(template)}
         return (fill(template, values.__getitem__) if any(values.values()) else None,)
+
+    def _places(self, row: Row) -> Sequence[str]:
+        """Return the columns of a row that the field may be read from, as they are spelled."""
+        places = self._known.get(row.columns) if row.columns else None
+        if places is None:
+            found = (find_column(row.cells, (name,)) for name in self.model.column or ())
+            places = [name for name in found if name is not None]
+            if row.columns:
+                if len(self._known) >= _LAYOUTS:
+                    self._known.clear()
+                self._known[row.columns] = places
+        return places
 
     @staticmethod
     def _named(cells: Mapping[str, Cell], name: str) -> Cell:
@@ -350,7 +373,10 @@ class FieldReader:
         )
 
     def _text(self, cells: Sequence[Cell], _: Context) -> Any:
-        text = " ".join(filter(None, (_as_text(cell) for cell in cells)))
+        if len(cells) == 1:
+            text = _as_text(cells[0])
+        else:
+            text = " ".join(filter(None, map(_as_text, cells)))
         return text if text and text not in _NULL else MISSING
 
     def _choice(self, cells: Sequence[Cell], context: Context) -> Any:
@@ -388,6 +414,10 @@ _FAULTY: Final = object()
 """Stands for a value that was there and could not be read."""
 _UNMATCHED: Final = object()
 """Stands for a value that the map leaves as it is."""
+_ERROR_MARKS: Final = frozenset("# \u3000\xa0")
+_NOTHING: Final[Sequence[Cell]] = (None,)
+_LAYOUTS: Final = 64
+"""Of how many layouts a reader remembers where its columns are."""
 _MIDNIGHT: Final = time().isoformat()
 _CLOCK: Final = slice(11, 19)
 
@@ -411,11 +441,12 @@ def _as_text(cell: Cell) -> str:
     """
     if isinstance(cell, list | dict):
         raise UnreadableError("not-text", "There is a list or an object instead of a text.")
-    if isinstance(cell, bool):
-        return shown(cell)
-    lost = isinstance(cell, float) and abs(cell) >= _ROUNDED
     text = clean(cell)
-    if lost or (isinstance(cell, str) and text[:1].isdigit() and _SCIENTIFIC.fullmatch(text)):
+    if type(cell) is str:
+        lost = text[:1].isdigit() and _SCIENTIFIC.fullmatch(text) is not None
+    else:
+        lost = isinstance(cell, float) and abs(cell) >= _ROUNDED
+    if lost:
         raise UnreadableError(
             "digits-lost",
             f"{text} is a number whose last digits the spreadsheet has lost.",

@@ -21,6 +21,7 @@ from app.domain.cells import (
     Cell,
     Row,
     clean,
+    first_filled,
     folded,
     is_empty,
     is_footer,
@@ -46,7 +47,6 @@ _ID_BYTES: Final = 12
 _MAX_SUBJECT: Final = 64
 _MAX_KEY: Final = 64
 _INDEX: Final = re.compile(r"/[0-9]+(?=/|$)")
-_IDENTIFIER: Final = re.compile(r'"([^"]+)"|([A-Za-z_][A-Za-z0-9_]*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +118,8 @@ class SourceMapping:
         """Every heading that it looks for, and every field that its paths begin with."""
         names: set[str] = set(self.model.group_by or ())
         for emission in self._emissions:
-            for reader in emission.readers:
-                names.update(reader.model.names())
-                if (first := _first_step(reader.model.path)) is not None:
-                    names.add(first)
+            for reader in emission.own:
+                names.update(reader.names())
             for condition in emission.conditions:
                 names.update(condition.model.column or ())
         for condition in self._skip_when:
@@ -133,8 +131,8 @@ class SourceMapping:
         cells: dict[str, Cell] = dict.fromkeys(columns, "")
         absent: dict[str, None] = {}
         for emission in self._emissions:
-            for reader in emission.readers:
-                names = list(reader.model.names())
+            for reader in emission.own:
+                names = reader.names() if reader.model.path is None else []
                 if names and find_column(cells, names) is None:
                     absent[names[0]] = None
         return list(absent)
@@ -146,36 +144,29 @@ class SourceMapping:
             reader.label
             for emission in self._emissions
             if not emission.conditions
-            for reader in emission.readers
-            if reader.is_needed
-            and reader.model.path is None
-            and find_column(cells, list(reader.model.names())) is None
-            and reader.label
+            for reader in emission.own
+            if reader.is_needed and (names := reader.names()) and find_column(cells, names) is None
         ]
 
     def share_of(self, columns: Sequence[str]) -> float:
-        """Return how much of what it reads a sheet with these columns has, 0 to 1.
+        """Return how well it fits a sheet with these columns, 0 to 1.
 
-        0 where it lacks something that the mapping can't do without.
+        That is the share of its columns that the sheet has, or of the sheet's columns that it
+        reads, whichever is more; 0 where it lacks something that it can't do without.
         """
+        if self.missing(columns):
+            return 0.0
         cells: dict[str, Cell] = dict.fromkeys(columns, "")
-        keys = {folded(name) for name in columns}
+        read: set[str] = set()
         found = asked = 0
         for emission in self._emissions:
-            for reader in emission.readers:
-                model = reader.model
-                if model.path is not None:
-                    first = _first_step(model.path)
-                    has = first is not None and folded(first) in keys
-                elif names := list(model.names()):
-                    has = find_column(cells, names) is not None
-                else:
-                    continue
-                if not has and reader.is_needed and not emission.conditions:
-                    return 0.0
-                asked += 1
-                found += has
-        return found / asked if asked else 0.0
+            for reader in emission.own:
+                if names := reader.names():
+                    asked += 1
+                    if (column := find_column(cells, names)) is not None:
+                        found += 1
+                        read.add(column)
+        return max(found / asked, len(read) / len(columns)) if found else 0.0
 
     def read(self, row: Row, *, context: Context) -> MappedRow:
         """Read one row for itself, whatever the mapping groups by."""
@@ -217,7 +208,7 @@ class SourceMapping:
             if emission.model.type == event_type:
                 for reader in emission.readers:
                     if reader.pointer == pointer:
-                        return find_column(cells, list(reader.model.names())) or reader.label
+                        return find_column(cells, reader.names()) or reader.label
         return ""
 
     @cached_property
@@ -288,20 +279,25 @@ class _Emission:
         ]
 
     @property
-    def readers(self) -> Iterator[FieldReader]:
-        """All readers, the most important ones first."""
+    def own(self) -> Iterator[FieldReader]:
+        """Yield the readers of its attributes and fields, the most important ones first."""
         yield self._subject
         yield self._time
         if self._id is not None:
             yield self._id
         for _, reader in self._fields:
+            yield reader
+
+    @property
+    def readers(self) -> Iterator[FieldReader]:
+        """Yield those, and what elements of lists are read by."""
+        for reader in self.own:
             yield from reader.with_inner()
 
     def names_subject(self, row: Row) -> bool:
         """Whether a row names what the event would be about, behind its first filled cell."""
         subject = self._subject.read((row,), _NOWHERE, Findings())
-        first = next((cell for cell in row.cells.values() if not is_empty(cell)), None)
-        return subject is not MISSING and subject != clean(first)
+        return subject is not MISSING and subject != clean(first_filled(row))
 
     def read(
         self, rows: Sequence[Row], context: Context, findings: Findings
@@ -381,12 +377,6 @@ class _Condition:
         if self._equals is not None:
             return folded(shown(cell)) in self._equals
         return self._matches is not None and self._matches.search(clean(cell)) is not None
-
-
-def _first_step(path: str | None) -> str | None:
-    """Return the field of a record that a path begins with."""
-    match = None if path is None else _IDENTIFIER.search(path)
-    return None if match is None else match[1] or match[2]
 
 
 def _inside(name: str, field: FieldModel) -> Iterator[tuple[str, FieldModel]]:

@@ -107,8 +107,8 @@ def rows_below(
             cells = _with_carried(raw, index, carried, starts, values)
         width = len(cells)
         named = {name: cells[place] if place < width else None for name, place in columns}
-        if any(cell is not None and not is_empty(cell) for cell in named.values()):
-            yield Row(index + 1, named, raw)
+        if not all(map(is_empty, named.values())):
+            yield Row(index + 1, named, raw, None, heading.columns)
 
 
 def _with_carried(

@@ -302,7 +302,8 @@ def test_which_columns_it_needs_and_how_well_it_fits() -> None:
     assert found.missing(["ro", "顾 问"]) == []
     assert found.absent(["RO", "SA"]) == ["at", "车架号"]
     assert found.share_of(["RO", "车架号", "at"]) == 0
-    assert found.share_of(["RO", "顾问"]) == 0.5
+    assert found.share_of(["RO", "顾问", "b", "c", "d"]) == 0.5
+    assert found.share_of(["RO", "顾问"]) == 1  # all of the file
     assert found.share_of(["RO", "顾问", "at", "车架号", "其他"]) == 1
 
 
