@@ -1,5 +1,6 @@
 """What snapshots imply, rule by rule."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -576,7 +577,7 @@ def test_a_change_that_is_shown_after_the_delivery_was_made_before() -> None:
 def test_the_verdict_says_that_a_new_time_was_read_out_of_a_snapshot(
     unknown: Literal["accept", "reject"], verdict: str, en: str, zh: str
 ) -> None:
-    policy = DEFAULT_POLICY.model_copy(update={"on_time_unknown_confirmation": unknown})
+    policy = replace(DEFAULT_POLICY, on_time_unknown_confirmation=unknown)
     told: Told = "17:30", "settled", {"amounts": {}}
     seen_of_it = order(PROMISED, seen("12:00", promised_at="18:00"), told)
     judged = on_time(seen_of_it, [], policy, ZONE)
