@@ -31,7 +31,7 @@ from bench import files
 from bench.baseline import TABLE
 from bench.load import Load, drive, request, stream_lines
 from bench.night import compare_nights
-from bench.recorder import Recorder
+from bench.recorder import Recorder, call_singly
 
 BATCH = 1_000
 BATCHES = 24
@@ -148,28 +148,33 @@ def show(title: str, seconds: Sequence[tuple[float, float]], events: int) -> Non
 
 
 async def compare_recorder(bench: Bench) -> None:
-    """Measure pyeventsourcing's recorder beside this service, both on the same server."""
-    recorder = Recorder(bench.url)
-    single: list[tuple[float, float]] = []
-    bulk: list[tuple[float, float]] = []
-    try:
+    """Measure pyeventsourcing's recorder beside this service, both on the same server.
+
+    It is called in the process; so is ours, and over HTTP besides.
+    """
+    over_http: list[tuple[float, float]] = []
+    in_process: list[tuple[float, float]] = []
+    in_bulk: list[tuple[float, float]] = []
+    with Recorder(bench.url) as recorder:
         for number in range(bench.rounds + 1):
-            requests = [
-                request(bench.ours.single_path, body)
-                for body in bodies(new_seed(), SINGLES, stores(20), 1)
-            ]
+            made = bodies(new_seed(), SINGLES, stores(20), 1)
+            requests = [request(bench.ours.single_path, body) for body in made]
             load = await drive(bench.ours.port, requests, connections=16)
             theirs = await asyncio.to_thread(recorder.record, SINGLES, size=1, threads=16)
-            made = list(lines(new_seed(), LINES, stores(4)))
-            ours = await stream_lines(bench.ours.port, bench.ours.lines_path, made, expect=LINES)
+            made = bodies(new_seed(), SINGLES, stores(20), 1)
+            called = await call_singly(bench.url, made, callers=16)
+            blocks = list(lines(new_seed(), LINES, stores(4)))
+            stream = await stream_lines(
+                bench.ours.port, bench.ours.lines_path, blocks, expect=LINES
+            )
             chunks = await asyncio.to_thread(recorder.record, LINES, size=BATCH, threads=1)
             if number:
-                single.append((load.seconds, theirs))
-                bulk.append((ours, chunks))
-    finally:
-        recorder.close()
-    show("single over HTTP, to eventsourcing", single, SINGLES)
-    show("NDJSON, to eventsourcing's 1000s", bulk, LINES)
+                over_http.append((load.seconds, theirs))
+                in_process.append((called, theirs))
+                in_bulk.append((stream, chunks))
+    show("single over HTTP, to eventsourcing", over_http, SINGLES)
+    show("single in process, to the same", in_process, SINGLES)
+    show("NDJSON, to eventsourcing's 1000s", in_bulk, LINES)
 
 
 async def check_memory(bench: Bench) -> None:

@@ -10,11 +10,11 @@ _NUMBERS = """
             (SELECT surviving_no FROM customer WHERE store_id = $1 AND customer_no = $2), $2
         ) AS customer_no
     )
-    SELECT customer_no, NULL::timestamptz AS merged_at FROM root
+    SELECT customer_no, true AS counts, NULL::timestamptz AS merged_at FROM root
      UNION ALL
-    SELECT c.customer_no, (c.state ->> 'merged_at')::timestamptz FROM root
+    SELECT c.customer_no, false, (c.state ->> 'merged_at')::timestamptz FROM root
       JOIN customer c ON c.store_id = $1 AND c.surviving_no = root.customer_no
-     ORDER BY merged_at DESC NULLS FIRST, customer_no
+     ORDER BY counts DESC, merged_at DESC, customer_no
 """
 _SURVIVING = """
     SELECT customer_no, surviving_no FROM customer

@@ -77,13 +77,6 @@ _READ_ORDERS_NAMED = """
      WHERE store_id = $1 AND kind = 'follow_up' AND key = ANY($2) AND data ? 'ro_number'
      GROUP BY store_id, 1
 """
-_READ_STAFF_KEYS = """
-    SELECT data ->> 'name_key' AS surrogate FROM event
-     WHERE store_id = $1 AND kind = 'staff' AND key = ANY($2) AND data ? 'name_key'
-    UNION
-    SELECT jsonb_array_elements_text(data -> 'alias_keys') FROM event
-     WHERE store_id = $1 AND kind = 'staff' AND key = ANY($2) AND data ? 'alias_keys'
-"""
 _READ_STAFF_NAMED = """
     SELECT key, surrogate
       FROM event
@@ -444,11 +437,6 @@ class EventLog:
         """Read every repair order that an event of one of these follow-ups ever named."""
         rows = await self._connection.fetch(_READ_ORDERS_NAMED, store_id, list(follow_ups))
         return [row["ro_number"] for row in rows]
-
-    async def read_staff_keys(self, store_id: str, staff: Collection[str]) -> list[str]:
-        """Read every surrogate that a registration of these members ever gave them."""
-        rows = await self._connection.fetch(_READ_STAFF_KEYS, store_id, list(staff))
-        return [row["surrogate"] for row in rows]
 
     async def read_staff_named(
         self, store_id: str, surrogates: Collection[str]

@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 from app.db.engine import Connection
 from app.db.event_log import EventLog
 from app.domain.complaint import Complaint
-from app.domain.events.envelope import Kind
+from app.domain.events.envelope import Event, Kind
+from app.domain.fold import fold
 from app.domain.follow_up import FollowUp
 from app.domain.mentions import KnownNames, mentions_of
 from app.domain.repair_order import RepairOrder
@@ -77,12 +78,25 @@ class JudgedStates:
         log = EventLog(self._connection)
         for kind, key in await log.read_touched(store_id, after=after, until=until, kinds=touched):
             touched[kind].add(key)
-        if staff := touched.pop(Kind.STAFF):
-            # whatever they were ever known as: what was taken from them stands for others now
-            surrogates = await log.read_staff_keys(store_id, staff)
-            for row in await self._connection.fetch(_THAT_NAME, store_id, surrogates):
+        staff = touched.pop(Kind.STAFF)
+        if staff and (changed := await self._given_or_taken(store_id, staff, after, until)):
+            for row in await self._connection.fetch(_THAT_NAME, store_id, sorted(changed)):
                 touched[Kind(row["kind"])].add(row["key"])
         return await self._widen(store_id, touched)
+
+    async def _given_or_taken(
+        self, store_id: str, staff: Collection[str], after: int, until: int
+    ) -> set[str]:
+        """The surrogates that members got or lost by the log in (after, until].
+
+        A sheet that says every night what it said before changes nobody.
+        """
+        log = EventLog(self._connection)
+        logged = await log.read_subjects(store_id, [(Kind.STAFF, key) for key in staff])
+        changed: set[str] = set()
+        for (_, key), events in logged.items():
+            changed |= _known_as(key, events, after) ^ _known_as(key, events, until)
+        return changed
 
     async def get_names(self, store_id: str) -> KnownNames:
         """Get whom the store's surrogates stand for."""
@@ -238,6 +252,12 @@ class JudgedStates:
             list(keys),
         )
         return {row["key"]: decode(state, row["state"]) for row in rows}
+
+
+def _known_as(staff_no: str, events: Collection[Event], upto: int) -> set[str]:
+    """The surrogates that stood for a member by the log up to a seq."""
+    state = fold(Kind.STAFF, staff_no, [event for event in events if event.seq <= upto])
+    return state.known_as if isinstance(state, Staff) else set()
 
 
 def _came_back_as(orders: Collection[RepairOrder]) -> set[str]:

@@ -14,22 +14,25 @@ from app.domain.mentions import KnownNames
 
 _UNRESOLVED = """
     WITH named AS (
-        SELECT surrogate, kind, key, array_agg(role) AS roles,
-               min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at
+        SELECT surrogate, kind, key, min(first_seen_at) AS first_seen_at,
+               max(last_seen_at) AS last_seen_at
           FROM staff_mention
          WHERE store_id = $1 AND surrogate <> ALL($2)
          GROUP BY store_id, surrogate, kind, key
-    ), counted AS (
+    ), shown AS (
         SELECT surrogate, count(*) AS subjects, min(first_seen_at) AS first_seen_at,
                max(last_seen_at) AS last_seen_at
-          FROM named GROUP BY surrogate
+          FROM named
+         GROUP BY surrogate
+        HAVING $3::bigint IS NULL OR (-count(*), surrogate) > (-$3, $4::text)
+         ORDER BY subjects DESC, surrogate LIMIT $5
     )
-    SELECT c.surrogate, c.subjects, c.first_seen_at, c.last_seen_at,
-           ARRAY(SELECT DISTINCT role FROM named n, unnest(n.roles) AS r (role)
-                  WHERE n.surrogate = c.surrogate ORDER BY role) AS roles
-      FROM counted c
-     WHERE $3::bigint IS NULL OR (-c.subjects, c.surrogate) > (-$3, $4::text)
-     ORDER BY c.subjects DESC, c.surrogate LIMIT $5
+    SELECT s.surrogate, s.subjects, s.first_seen_at, s.last_seen_at,
+           ARRAY(SELECT role FROM staff_mention m
+                  WHERE m.store_id = $1 AND m.surrogate = s.surrogate
+                  GROUP BY m.store_id, role ORDER BY role) AS roles
+      FROM shown s
+     ORDER BY s.subjects DESC, s.surrogate
 """
 _WHERE_NAMED = """
     SELECT s.surrogate, m.kind, m.key

@@ -103,97 +103,91 @@ _KEYS: Final[dict[type[Subject], tuple[str, str]]] = {
     Staff: ("staff", "staff_no"),
 }
 
-_OF_ORDER = """
-    LEFT JOIN repair_order o
-           ON t.customer_no IS NULL AND o.store_id = t.store_id AND o.ro_number = t.ro_number
-    LEFT JOIN customer c
-           ON c.store_id = t.store_id AND c.customer_no = coalesce(t.customer_no, o.customer_no)
-"""
-_OF_ITSELF = "LEFT JOIN customer c ON c.store_id = t.store_id AND c.customer_no = t.customer_no"
-_WHOSE: Final[dict[type[Subject], tuple[str, str]]] = {
-    RepairOrder: ("coalesce(c.surviving_no, t.customer_no)", _OF_ITSELF),
-    FollowUp: ("coalesce(c.surviving_no, t.customer_no, o.customer_no)", _OF_ORDER),
-    Complaint: ("coalesce(c.surviving_no, t.customer_no, o.customer_no)", _OF_ORDER),
-    Customer: ("coalesce(t.surviving_no, t.customer_no)", ""),
-    Vehicle: ("coalesce(c.surviving_no, t.customer_no)", _OF_ITSELF),
-    Staff: ("NULL::text", ""),
+_OF_ORDER: Final = """coalesce(k.customer_no, (
+    SELECT o.customer_no FROM repair_order o
+     WHERE o.store_id = $1 AND o.ro_number = k.ro_number))"""
+_NAMED: Final[dict[type[Subject], str]] = {
+    FollowUp: _OF_ORDER,
+    Complaint: _OF_ORDER,
+    Staff: "NULL::text",
 }
-"""Whom a state counts for, and what is joined to tell: what names no customer is its order's."""
+"""Whom a row names, where that isn't plainly its customer: what names none is its order's."""
 
-
-def _select(kind: type[Subject], also: str = "") -> str:
-    table, column = _KEYS[kind]
-    whose, joined = _WHOSE[kind]
-    return (
-        f"SELECT t.{column} AS key, t.version, t.state, {whose} AS customer_no{also}"
-        f" FROM {table} t {joined}"
-    )
-
-
-_ORDERS = f"""
-    {_select(RepairOrder, ", t.opened_at")}
-     WHERE t.store_id = $1
-       AND ($2::timestamptz IS NULL OR (t.opened_at, t.ro_number) < ($2, $3::text))
-       AND ($4::text IS NULL OR t.status = $4)
-       AND ($5::text IS NULL OR t.stage = $5)
-       AND ($6::text IS NULL OR t.work_type = $6)
-       AND ($7::text[] IS NULL OR t.advisor = ANY($7))
-       AND ($8::text[] IS NULL OR t.technician = ANY($8))
-       AND ($9::text[] IS NULL OR t.customer_no = ANY($9))
-       AND ($10::text IS NULL OR t.vin = $10)
+_ORDERS = """
+    SELECT ro_number AS key, version, state, opened_at, customer_no FROM repair_order
+     WHERE store_id = $1
+       AND ($2::timestamptz IS NULL OR (opened_at, ro_number) < ($2, $3::text))
+       AND ($4::text IS NULL OR status = $4)
+       AND ($5::text IS NULL OR stage = $5)
+       AND ($6::text IS NULL OR work_type = $6)
+       AND ($7::text[] IS NULL OR advisor = ANY($7))
+       AND ($8::text[] IS NULL OR technician = ANY($8))
+       AND ($9::text[] IS NULL OR customer_no = ANY($9))
+       AND ($10::text IS NULL OR vin = $10)
        AND ($11::timestamptz IS NULL
-            OR (t.promised_at < $11 AND t.status IN ('open', 'ready_to_bill')))
-       AND ($12::timestamptz IS NULL OR t.opened_at >= $12)
-       AND ($13::timestamptz IS NULL OR t.opened_at < $13)
-     ORDER BY t.opened_at DESC, t.ro_number DESC LIMIT $14
+            OR (promised_at < $11 AND status IN ('open', 'ready_to_bill')))
+       AND ($12::timestamptz IS NULL OR opened_at >= $12)
+       AND ($13::timestamptz IS NULL OR opened_at < $13)
+     ORDER BY opened_at DESC, ro_number DESC LIMIT $14
 """
-_FOLLOW_UPS = f"""
-    {_select(FollowUp)}
-     WHERE t.store_id = $1 AND t.due_at IS NOT NULL
-       AND ($2::timestamptz IS NULL OR (t.due_at, t.follow_up_id) > ($2, $3::text))
+_FOLLOW_UPS = """
+    SELECT follow_up_id AS key, version, state, due_at, customer_no, ro_number FROM follow_up
+     WHERE store_id = $1 AND due_at IS NOT NULL
+       AND ($2::timestamptz IS NULL OR (due_at, follow_up_id) > ($2, $3::text))
        AND ($4::text IS NULL OR CASE
-                WHEN t.status <> 'scheduled' THEN t.status
-                WHEN t.missed_on_arrival THEN 'missed_on_arrival'
-                WHEN t.opens_at > $5 THEN 'planned'
-                WHEN date_trunc('second', t.due_at) + interval '1 second' <= $5 THEN 'overdue'
+                WHEN status <> 'scheduled' THEN status
+                WHEN missed_on_arrival THEN 'missed_on_arrival'
+                WHEN opens_at > $5 THEN 'planned'
+                WHEN date_trunc('second', due_at) + interval '1 second' <= $5 THEN 'overdue'
                 ELSE 'open' END = $4)
-       AND ($6::text IS NULL OR t.kind = $6)
-       AND ($7::text[] IS NULL OR t.assignee = ANY($7))
-       AND ($8::text IS NULL OR t.ro_number = $8)
-       AND ($9::timestamptz IS NULL OR t.due_at < $9)
-       AND $11::text[] IS NULL
-     ORDER BY t.due_at, t.follow_up_id LIMIT $10
+       AND ($6::text IS NULL OR kind = $6)
+       AND ($7::text[] IS NULL OR assignee = ANY($7))
+       AND ($8::text IS NULL OR ro_number = $8)
+       AND $9::text[] IS NULL
+       AND ($10::timestamptz IS NULL OR due_at < $10)
+     ORDER BY due_at, follow_up_id LIMIT $11
 """
-_COMPLAINTS = f"""
-    {_select(Complaint, ", t.opened_at")}
-     WHERE t.store_id = $1
-       AND ($2::timestamptz IS NULL OR (t.opened_at, t.complaint_id) < ($2, $3::text))
-       AND ($4::text IS NULL OR t.status = $4)
-       AND ($5::text IS NULL OR t.nature = $5)
-       AND ($6::text IS NULL OR t.severity = $6)
-       AND ($7::text[] IS NULL OR t.responsible = ANY($7))
-       AND ($8::text IS NULL OR t.ro_number = $8)
-       AND ($9::timestamptz IS NULL OR (t.contact_due_at < $9 AND t.contacted_at IS NULL))
-       AND ($12::boolean IS NULL
-            OR (t.contacted_at IS NULL AND t.contact_due_at < $13::timestamptz) = $12)
-       AND $11::text[] IS NULL
-     ORDER BY t.opened_at DESC, t.complaint_id DESC LIMIT $10
+_COMPLAINTS = """
+    SELECT complaint_id AS key, version, state, opened_at, customer_no, ro_number FROM complaint
+     WHERE store_id = $1
+       AND ($2::timestamptz IS NULL OR (opened_at, complaint_id) < ($2, $3::text))
+       AND ($4::text IS NULL OR status = $4)
+       AND ($5::text IS NULL OR nature = $5)
+       AND ($6::text IS NULL OR severity = $6)
+       AND ($7::text[] IS NULL OR responsible = ANY($7))
+       AND ($8::text IS NULL OR ro_number = $8)
+       AND $9::text[] IS NULL
+       AND ($10::timestamptz IS NULL OR (contact_due_at < $10 AND contacted_at IS NULL))
+       AND ($11::boolean IS NULL
+            OR (contacted_at IS NULL AND contact_due_at < $12::timestamptz) = $11)
+     ORDER BY opened_at DESC, complaint_id DESC LIMIT $13
 """
 
 
-def _belonging(statement: str, kind: type[Subject], numbers: list[str] | None) -> str:
+def _with_customers(kind: type[Subject], statement: str, order: str) -> str:
+    """Say of each row of a list for whom it counts; the list is cut before anything is joined."""
+    named = _NAMED.get(kind, "k.customer_no")
+    return f"""
+        SELECT w.*, coalesce(c.surviving_no, w.named) AS counts_for
+          FROM (SELECT k.*, {named} AS named FROM ({statement}) AS k) AS w
+          LEFT JOIN customer c ON c.store_id = $1 AND c.customer_no = w.named
+         ORDER BY {order}
+    """
+
+
+def _of_customer(statement: str, kind: type[Subject], numbers: list[str] | None) -> str:
     """Confine a list to what counts for a customer, by the indexes of both ways to tell."""
     if numbers is None:
         return statement
     table, column = _KEYS[kind]
     return statement.replace(
-        "$11::text[] IS NULL",
-        f"""t.{column} IN (
-            SELECT {column} FROM {table} WHERE store_id = $1 AND customer_no = ANY($11::text[])
+        "$9::text[] IS NULL",
+        f"""{column} IN (
+            SELECT {column} FROM {table} WHERE store_id = $1 AND customer_no = ANY($9::text[])
              UNION ALL
             SELECT s.{column} FROM repair_order r
               JOIN {table} s ON s.store_id = r.store_id AND s.ro_number = r.ro_number
-             WHERE r.store_id = $1 AND r.customer_no = ANY($11::text[])
+             WHERE r.store_id = $1 AND r.customer_no = ANY($9::text[])
                AND s.customer_no IS NULL)""",
     )
 
@@ -211,17 +205,21 @@ class SubjectRepository:
 
     async def find_many(self, kind: type[S], store_id: str, keys: Sequence[str]) -> list[Kept[S]]:
         """Find states by their keys, in order of key."""
-        _, column = _KEYS[kind]
-        return await self.list_of_many(kind, store_id, column, keys)
+        return await self.list_of_many(kind, store_id, _KEYS[kind][1], keys)
 
     async def list_by_key(
         self, kind: type[S], store_id: str, *, after: str | None, limit: int
     ) -> list[Kept[S]]:
         """List states in order of their key, after a key."""
-        _, column = _KEYS[kind]
+        table, column = _KEYS[kind]
         rows = await self._pool.fetch(
-            f"{_select(kind)} WHERE t.store_id = $1 AND ($2::text IS NULL OR t.{column} > $2)"
-            f" ORDER BY t.{column} LIMIT $3",
+            _with_customers(
+                kind,
+                f"SELECT {column} AS key, * FROM {table}"
+                f" WHERE store_id = $1 AND ($2::text IS NULL OR {column} > $2)"
+                f" ORDER BY {column} LIMIT $3",
+                "key",
+            ),
             store_id,
             after,
             limit,
@@ -238,9 +236,13 @@ class SubjectRepository:
         self, kind: type[S], store_id: str, column: str, values: Sequence[str]
     ) -> list[Kept[S]]:
         """List the states that belong to any of several other subjects, by key."""
-        _, key = _KEYS[kind]
+        table, key = _KEYS[kind]
         rows = await self._pool.fetch(
-            f"{_select(kind)} WHERE t.store_id = $1 AND t.{column} = ANY($2) ORDER BY t.{key}",
+            _with_customers(
+                kind,
+                f"SELECT {key} AS key, * FROM {table} WHERE store_id = $1 AND {column} = ANY($2)",
+                "key",
+            ),
             store_id,
             list(values),
         )
@@ -259,7 +261,7 @@ class SubjectRepository:
             (at for at in (wanted.due_before, wanted.overdue_at) if at is not None), default=None
         )
         rows = await self._pool.fetch(
-            _ORDERS,
+            _with_customers(RepairOrder, _ORDERS, "opened_at DESC, key DESC"),
             store_id,
             *(after or (None, None)),
             wanted.status,
@@ -286,8 +288,9 @@ class SubjectRepository:
     ) -> list[Kept[FollowUp]]:
         """List follow-ups that have a window, the first due first."""
         numbers = await self._numbers(store_id, wanted.customer_no)
+        statement = _of_customer(_FOLLOW_UPS, FollowUp, numbers)
         rows = await self._pool.fetch(
-            _belonging(_FOLLOW_UPS, FollowUp, numbers),
+            _with_customers(FollowUp, statement, "due_at, key"),
             store_id,
             *(after or (None, None)),
             wanted.status,
@@ -295,9 +298,9 @@ class SubjectRepository:
             wanted.kind,
             wanted.assignee,
             wanted.ro_number,
+            numbers,
             wanted.due_before,
             limit,
-            numbers,
         )
         return [_kept(FollowUp, row) for row in rows]
 
@@ -311,8 +314,9 @@ class SubjectRepository:
     ) -> list[tuple[Kept[Complaint], datetime]]:
         """List complaints, the last opened first, each with the instant it is listed under."""
         numbers = await self._numbers(store_id, wanted.customer_no)
+        statement = _of_customer(_COMPLAINTS, Complaint, numbers)
         rows = await self._pool.fetch(
-            _belonging(_COMPLAINTS, Complaint, numbers),
+            _with_customers(Complaint, statement, "opened_at DESC, key DESC"),
             store_id,
             *(after or (None, None)),
             wanted.status,
@@ -320,11 +324,11 @@ class SubjectRepository:
             wanted.severity,
             wanted.responsible,
             wanted.ro_number,
-            wanted.due_before,
-            limit,
             numbers,
+            wanted.due_before,
             wanted.overdue,
             wanted.now,
+            limit,
         )
         return [(_kept(Complaint, row), row["opened_at"]) for row in rows]
 
@@ -345,4 +349,4 @@ class SubjectRepository:
 
 
 def _kept(kind: type[S], row: Any) -> Kept[S]:
-    return Kept(row["key"], row["version"], decode(kind, row["state"]), row["customer_no"])
+    return Kept(row["key"], row["version"], decode(kind, row["state"]), row["counts_for"])

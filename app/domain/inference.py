@@ -2,8 +2,9 @@
 
 A pure function of the facts that stand: in which order they arrived makes no difference. Snapshots
 and told facts are walked in the order in which they happened; a fact is inferred where a snapshot
-shows something that differs from what is in force as of its time. So a told fact that comes later
-than the snapshot that showed it takes the place of what was inferred.
+shows something that its source did not show before and that differs from what is in force as of
+its time. So a told fact that comes later than the snapshot that showed it takes the place of what
+was inferred, and an export that goes on showing the same overrules nothing.
 
 A fact without a time of its own happened at the latest when a snapshot first showed it, and no
 later than what comes after it in the life of an order. Times that differ within a minute are the
@@ -23,17 +24,21 @@ from app.domain.events.repair_order import (
     RepairOrderCancelled,
     RepairOrderDelivered,
     RepairOrderDispatched,
+    RepairOrderLinked,
     RepairOrderOpened,
     RepairOrderPromiseChanged,
     RepairOrderSettled,
     RepairOrderWorkCompleted,
     RepairOrderWorkStarted,
+    Sheet,
 )
+from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
 from app.domain.inferred_settlement import infer_settlement
 from app.domain.repair_order import OPENED_FIELDS
-from app.domain.seen import Inferred, Seen, later, run_of, same_minute, walk
+from app.domain.seen import Inferred, Seen, later, run_of, same_minute, sightings_of, walk
 
+_LINKS: Final = ("customer_no", "vin")
 _ESTIMATES: Final = ("estimate_amount", "estimate_hours")
 _SNAPSHOTS: Final = (RepairOrderSnapshot, RepairOrderSnapshotRepeated)
 _AFTER_DISPATCH: Final = (
@@ -48,11 +53,26 @@ _AFTER_OPENING: Final = (
     RepairOrderPromiseChanged,
     *_AFTER_DISPATCH,
 )
+_BEARS_ON_SNAPSHOTS: Final = frozenset(
+    {
+        RepairOrderOpened,
+        RepairOrderLinked,
+        RepairOrderCancelled,
+        EventRetracted,
+        *_AFTER_OPENING,
+        *_SNAPSHOTS,
+    }
+)
 
 
 def tells_snapshots(events: Iterable[Event]) -> bool:
     """Whether there was ever a snapshot among the events of an order."""
     return any(type(event.payload) is RepairOrderSnapshot for event in events)
+
+
+def bears_on_snapshots(events: Iterable[Event]) -> bool:
+    """Whether any of the events can change what the snapshots of its order imply."""
+    return any(type(event.payload) in _BEARS_ON_SNAPSHOTS for event in events)
 
 
 def infer(events: Iterable[Event]) -> list[Inferred]:
@@ -63,7 +83,7 @@ def infer(events: Iterable[Event]) -> list[Inferred]:
             those that were inferred before don't count.
     """
     facts = sorted(events, key=lambda event: (event.occurred_at, event.seq))
-    seen = _seen(facts)
+    seen = sightings_of(facts)
     if not seen:
         return []
     told = [
@@ -88,34 +108,15 @@ def infer(events: Iterable[Event]) -> list[Inferred]:
     authorizations = _authorizations(
         _of(told, RepairOrderAuthorized), seen, not_after=_earliest(done_told, done)
     )
-    first, changes = _promises(told, seen)
+    first, changes = _promises(told, seen, not_after=_left_at(told, [*settlements, *handovers]))
     after = [*authorizations, *dispatches, *done, *changes]
     after_told = [event for event in told if type(event.payload) in _AFTER_OPENING]
-    openings = _openings(
-        _of(told, RepairOrderOpened), seen, first, not_after=_earliest(after_told, after)
-    )
+    openings = _openings(told, seen, first, not_after=_earliest(after_told, after))
     cancellations = _cancellations(_of(told, RepairOrderCancelled), seen)
     inferred = [*openings, *authorizations, *dispatches, *work, *changes]
     inferred += [*settlements, *handovers, *cancellations]
     # stable: at one instant things happen in the order of an order's life
     return sorted(inferred, key=lambda fact: fact.occurred_at)
-
-
-def _seen(facts: Sequence[Event]) -> list[Seen]:
-    """The snapshots in order of time, each again at the times at which it was so again."""
-    snapshots = {
-        (event.source, event.id): event.payload
-        for event in facts
-        if type(event.payload) is RepairOrderSnapshot
-    }
-    seen = []
-    for event in facts:
-        payload = event.payload
-        if type(payload) is RepairOrderSnapshotRepeated:
-            seen.append(Seen(event, snapshots[payload.source, payload.id]))
-        elif type(payload) is RepairOrderSnapshot:
-            seen.append(Seen(event, payload))
-    return seen
 
 
 def _of(told: Iterable[Event], *payloads: type[Payload]) -> list[Event]:
@@ -127,11 +128,22 @@ def _earliest(told: Sequence[Event], inferred: Sequence[Inferred]) -> datetime |
     return min(times, default=None)
 
 
+def _left_at(told: Iterable[Event], inferred: Sequence[Inferred]) -> datetime | None:
+    """When the car left, as the earliest of all that says so has it."""
+    left: list[Event | Inferred] = [*_of(told, RepairOrderSettled, RepairOrderDelivered)]
+    left += inferred
+    times = []
+    for fact in left:
+        on_sheet = fact.payload.delivered_at if isinstance(fact.payload, Sheet) else None
+        times.append(on_sheet or fact.occurred_at)
+    return min(times, default=None)
+
+
 def _no_later(at: datetime, limit: datetime | None) -> datetime:
     return at if limit is None else min(at, limit)
 
 
-# --- opened ---------------------------------------------------------------------------------------
+# --- opened --------------------------------------------------------------------------------------
 
 
 def _openings(
@@ -143,30 +155,44 @@ def _openings(
 ) -> list[Inferred]:
     """What each snapshot says anew of the order as it was written, at the time of its opening.
 
+    Whose an order is, once it was linked, changes by another link.
+
     Args:
-        told: Openings that were told; the arrival stays theirs.
+        told: What was told; the arrival stays that of a told opening.
         seen: The snapshots.
         first: The first promise and the snapshot that shows it, if nothing told says so.
         not_after: What the order was opened before.
     """
     arrival = run_of(seen, "opened_at")
+    links: list[Inferred] = []
+    linked: set[str] = set()
+    facts, told = _of(told, RepairOrderOpened, RepairOrderLinked), _of(told, RepairOrderOpened)
     place = told[0].occurred_at if told else None
     if place is None:
         place = arrival[0] if arrival else _no_later(seen[0].at, not_after)
     openings: list[Inferred] = []
     known: dict[str, Any] = {}
-    for item in walk(told, seen):
+    for item in walk(facts, seen):
         if isinstance(item, Event):
-            known |= _carried(item.payload, OPENED_FIELDS)
-            place = item.occurred_at
+            if type(item.payload) is RepairOrderLinked:
+                known |= (link := _carried(item.payload, _LINKS))
+                linked |= link.keys()
+            else:
+                known |= _carried(item.payload, OPENED_FIELDS)
+                place = item.occurred_at
             continue
         news = {
             name: value
-            for name, value in _carried(item.data, OPENED_FIELDS).items()
-            if known.get(name) != value
+            for name, value in item.news.items()
+            if name in OPENED_FIELDS
+            and known.get(name) != value
             # told only later, but then told
             and not (told and item.at < told[0].occurred_at and _has(told[0].payload, name))
         }
+        if link := {name: news.pop(name) for name in linked & news.keys()}:
+            payload = RepairOrderLinked.model_construct(**link)
+            links.append(Inferred("repair_order.linked", item.at, payload, item.event))
+            known |= link
         is_first = first is not None and first[1] is item
         if first is not None and is_first and (not told or place == told[0].occurred_at):
             news["promised_at"] = first[0]
@@ -179,7 +205,7 @@ def _openings(
         openings[0] = msgspec.structs.replace(
             openings[0], evidence=later(openings[0].evidence, arrival[1].event)
         )
-    return openings
+    return openings + links
 
 
 def _opening(at: datetime, news: dict[str, Any], known: dict[str, Any], seen: Seen) -> Inferred:
@@ -197,11 +223,11 @@ def _has(payload: Payload, name: str) -> bool:
     return getattr(payload, name) is not None
 
 
-# --- promises -------------------------------------------------------------------------------------
+# --- promises ------------------------------------------------------------------------------------
 
 
 def _promises(
-    told: Sequence[Event], seen: Sequence[Seen]
+    told: Sequence[Event], seen: Sequence[Seen], *, not_after: datetime | None
 ) -> tuple[tuple[datetime, Seen] | None, list[Inferred]]:
     """The first promise, where nothing told says it, and every change that snapshots show.
 
@@ -220,19 +246,18 @@ def _promises(
             opened = opened or type(item.payload) is not RepairOrderPromiseChanged
             current, given_at = _promised(item), item.occurred_at
             continue
-        promised = item.data.promised_at
+        promised = item.news.get("promised_at")
         if promised is None or same_minute(promised, current):
             continue
         if current is None and given and same_minute(promised, _promised(given[0])):
             current = promised  # told, if only as of later
             continue
-        changed_at = item.data.promise_changed_at
-        if (
-            changed_at is None
-            or changed_at > item.at
-            or (given_at is not None and changed_at <= given_at)
-        ):
-            changed_at = item.at
+        possible = [
+            at
+            for at in (item.data.promise_changed_at, _no_later(item.at, not_after))
+            if at is not None and at <= item.at and (given_at is None or at > given_at)
+        ]
+        changed_at = possible[0] if possible else item.at
         changes.append(
             Inferred(
                 "repair_order.promise_changed",
@@ -256,7 +281,7 @@ def _first_promise(given: Sequence[Event], seen: Sequence[Seen]) -> tuple[dateti
     """The promise of the opening; None where one was told, or none is to be seen."""
     if any(type(event.payload) is RepairOrderOpened for event in given):
         return None
-    shown = next((item for item in seen if item.data.promised_at is not None), None)
+    shown = next((item for item in seen if "promised_at" in item.news), None)
     is_shown_first = shown is not None and not (given and given[0].occurred_at <= shown.at)
     if (carried := run_of(seen, "first_promised_at")) is not None:
         is_told = bool(given) and same_minute(_promised(given[0]), carried[0])
@@ -266,7 +291,7 @@ def _first_promise(given: Sequence[Event], seen: Sequence[Seen]) -> tuple[dateti
     return shown.data.promised_at, shown
 
 
-# --- authorized, work, handover, cancelled --------------------------------------------------------
+# --- authorized, work, handover, cancelled -------------------------------------------------------
 
 
 def _authorizations(
@@ -276,13 +301,8 @@ def _authorizations(
     if signed is None and amount is None:
         return []
     evidence = later(*(found[1].event for found in (signed, amount) if found is not None))
-    last = max(
-        item.at
-        for item in seen
-        if item.data.authorized_at is not None or item.data.authorized_amount is not None
-    )
     same = [event for event in told if signed and same_minute(event.occurred_at, signed[0])]
-    known = [event for event in told if event.occurred_at <= last or event in same]
+    known = [event for event in told if event.occurred_at <= evidence.occurred_at or event in same]
     sums = [
         event.payload.amount
         for event in known
@@ -312,9 +332,8 @@ def _once(
     if carried is None:
         return []
     at, since = carried
-    last = max(item.at for item in seen if getattr(item.data, name) is not None)
     if any(
-        event.occurred_at <= last or same_minute(event.occurred_at, at)
+        event.occurred_at <= since.at or same_minute(event.occurred_at, at)
         for event in _of(told, model)
     ):
         return []
@@ -357,12 +376,17 @@ def _cancellations(told: Sequence[Event], seen: Sequence[Seen]) -> list[Inferred
     reason: str | None = None
     evidence: Event | None = None
     for item in seen:
-        status = item.data.status
+        status = item.news.get("status")
         if status not in {None, "cancelled"}:
             since = at = reason = evidence = None
-        elif status == "cancelled" or item.data.cancelled_at is not None or since is not None:
+        elif (
+            status is not None
+            or since is not None
+            or (item.status in {None, "cancelled"} and "cancelled_at" in item.news)
+        ):
+            carried = item.news if status is None else dict(item.data)
             since = since or item
-            shown = (item.data.cancelled_at or at, item.data.cancel_reason or reason)
+            shown = (carried.get("cancelled_at") or at, carried.get("cancel_reason") or reason)
             if evidence is None or shown != (at, reason):
                 evidence = item.event
             at, reason = shown
@@ -372,7 +396,7 @@ def _cancellations(told: Sequence[Event], seen: Sequence[Seen]) -> list[Inferred
     return [Inferred("repair_order.cancelled", at or since.at, payload, evidence)]
 
 
-# --- dispatched -----------------------------------------------------------------------------------
+# --- dispatched ----------------------------------------------------------------------------------
 
 
 class _Work(msgspec.Struct):
@@ -395,23 +419,23 @@ def _dispatches(
         if isinstance(item, Event):
             _take_work(work, item)
             continue
-        data = item.data
-        technician = data.technician or work.technician
-        in_force = work.technician or work.worked
+        other = item.news.get("technician")
+        bay = item.news.get("bay")
+        # a team is that of its technician (E2)
+        team = item.news.get("team") if other is None else item.data.team
+        technician = other or work.technician
         if technician is None or (
-            data.technician in {None, in_force}
-            and data.team in {None, work.team}
-            and data.bay in {None, work.bay}
+            other in {None, work.technician or work.worked}
+            and team in {None, work.team}
+            and bay in {None, work.bay}
         ):
             continue
         at = _given_at(item, work.since)
         if at is None:
             at = item.at if work.since else _no_later(item.at, not_after)
-        if data.technician in {None, work.technician}:
-            team = data.team or work.team
-        else:
-            team = data.team
-        work = _Work(technician, team, data.bay or work.bay, work.worked, at)
+        stays = other in {None, work.technician}
+        team = team or (work.team if stays else None)
+        work = _Work(technician, team, bay or work.bay, work.worked, at)
         payload = RepairOrderDispatched.model_construct(
             technician=technician, team=team, bay=work.bay
         )

@@ -15,7 +15,7 @@ from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
 from app.domain.fold import standing
 from app.domain.ids import own_event_id
-from app.domain.inference import infer
+from app.domain.inference import bears_on_snapshots, infer
 from app.domain.seen import Inferred
 from app.domain.sightings import Sighting
 
@@ -42,7 +42,8 @@ def changes(events: Iterable[Event]) -> Changes:
     """Compare what the snapshots of an order imply with what stands of it in the log.
 
     Facts of one instant apply by seq. So what is inferred must come after what was told of the
-    same instant, and in the order of an order's life; what would not is written anew.
+    same instant and could be inferred, and in the order of an order's life; what would not is
+    written anew.
 
     Args:
         events: All events of one order, retractions included, in any order.
@@ -54,7 +55,7 @@ def changes(events: Iterable[Event]) -> Changes:
         if event.inferred and type(event.payload) is not RepairOrderSnapshotRepeated:
             data = _written(event.type, event.payload)
             left[event.type, event.occurred_at, data, event.causation_id].append(event)
-        elif type(event.payload) not in _SNAPSHOTS:
+        elif bears_on_snapshots([event]) and type(event.payload) not in _SNAPSHOTS:
             told[event.occurred_at] = event.seq
     missing: list[Inferred] = []
     at, after, is_new = None, 0, False

@@ -53,17 +53,16 @@ def infer_settlement(
         if isinstance(item, Event):
             bill = _Bill(told=item)
             continue
-        status, settled_at = item.data.status, item.data.settled_at
-        carried = {
-            name: value for name in _FIELDS if (value := getattr(item.data, name)) is not None
-        }
+        status, settled_at = item.news.get("status"), item.news.get("settled_at")
+        carried = {name: item.news[name] for name in _FIELDS if name in item.news}
         bill.shown |= carried
         if status in _UNSETTLED:
             bill.since = bill.settled_at = bill.inferred = None
+        if item.status in _UNSETTLED:
             continue
         if status in _SETTLED or settled_at is not None:
             bill.since = bill.since or item
-            bill.settled_at = settled_at or bill.settled_at
+            bill.settled_at = item.data.settled_at or bill.settled_at
         elif not (carried and (bill.since or bill.told)):
             continue
         _draw_up(bill, item, not_after)

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -200,6 +201,7 @@ def _next_hour(since: datetime) -> datetime:
     return hour if hour == since else hour + _HOUR
 
 
+@lru_cache(maxsize=8192)  # the weeks of feeds in one zone are the same hours
 def _slot(hour: datetime, zone: ZoneInfo) -> type_slot:
     local = hour.astimezone(zone)
     return local.weekday(), local.hour

@@ -1,6 +1,7 @@
 """Snapshots as the rules of inference see them, and what those rules hand out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
 from typing import Any
@@ -9,7 +10,7 @@ import msgspec
 
 from app.domain.events.envelope import Event
 from app.domain.events.payload import Payload
-from app.domain.events.snapshot import RepairOrderSnapshot
+from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -18,10 +19,16 @@ class Seen(msgspec.Struct, frozen=True):
     Attributes:
         event: What says so: the snapshot, or the word that it was so again.
         data: What was to be seen.
+        news: What of it the same source showed otherwise, or not at all, before. The rest is no
+            word about anything that happened in between; so a snapshot that shows the same again
+            can be left out without a difference.
+        status: What the source says of the paper, in this snapshot or last.
     """
 
     event: Event
     data: RepairOrderSnapshot
+    news: Mapping[str, Any]
+    status: str | None
 
     @property
     def at(self) -> datetime:
@@ -45,6 +52,32 @@ class Inferred(msgspec.Struct, frozen=True):
     evidence: Event
 
 
+def sightings_of(facts: Iterable[Event]) -> list[Seen]:
+    """See the snapshots among the facts of an order, each with what is new of it.
+
+    Args:
+        facts: In order of time.
+    """
+    snapshots: dict[tuple[str, str], RepairOrderSnapshot] = {}
+    known: dict[str, dict[str, Any]] = defaultdict(dict)
+    seen = []
+    for event in facts:
+        payload = event.payload
+        if type(payload) is RepairOrderSnapshotRepeated:
+            source, data = payload.source, snapshots[payload.source, payload.id]
+        elif type(payload) is RepairOrderSnapshot:
+            source, data = event.source, payload
+            snapshots[source, event.id] = data
+        else:
+            continue
+        shown = known[source]
+        carried = {name: value for name, value in data if value is not None}
+        news = {name: value for name, value in carried.items() if shown.get(name) != value}
+        shown |= carried
+        seen.append(Seen(event, data, news, shown.get("status")))
+    return seen
+
+
 def walk(told: Iterable[Event], seen: Iterable[Seen]) -> Iterator[Event | Seen]:
     """Walk told facts and snapshots, each in order of time, in the order of both."""
     return merge(told, seen, key=_order)
@@ -56,17 +89,15 @@ def _order(item: Event | Seen) -> tuple[datetime, int]:
 
 
 def run_of(seen: Sequence[Seen], name: str) -> tuple[Any, Seen] | None:
-    """The value of a field in the last snapshot that carries it, and since when it was that.
+    """The last value that a field got, and the first snapshot that shows it.
 
     Returns:
-        None where no snapshot carries it.
+        None where no snapshot carries the field.
     """
-    found: tuple[Any, Seen] | None = None
-    for item in seen:
-        value = getattr(item.data, name)
-        if value is not None and (found is None or found[0] != value):
-            found = value, item
-    return found
+    for item in reversed(seen):
+        if name in item.news:
+            return item.news[name], item
+    return None
 
 
 def later(first: Event, *others: Event) -> Event:

@@ -27,6 +27,7 @@ from app.routers.schemas.event_feed import (
     page_body,
 )
 from app.services.event_feed import FeedPage, FeedQuery
+from app.telemetry import HELD_KEY
 
 router = APIRouter(prefix="/v1/stores/{store_id}", tags=["events"])
 
@@ -117,6 +118,7 @@ async def read_events(
     with an empty page. With `Accept: application/cloudevents-batch+json` the body is a batch and
     `next_after` is in the headers.
     """
+    request.scope[HELD_KEY] = query.wait > 0
     reading = factory.event_feed.read(store_id, query, principal=principal)
     page = await _unless_gone(request, reading) if query.wait else await reading
     if page is None:

@@ -31,12 +31,12 @@ from app.domain.reactions import (
     planned_ids,
 )
 from app.domain.stores import Store
+from app.services.companions import subjects_of
 from app.services.group_states import (
     Document,
     GroupStates,
     Identity,
     own_event,
-    subjects_of,
 )
 from app.services.refusals import OURS, aim, conflict, target_of
 from app.services.repeats import Repeats
@@ -154,45 +154,27 @@ class AppendSession:
         before = len(accepted)
         seq = self._states.heads[unit.store_id].seq + before
         for position, event in enumerate(unit.events):
-            identity = (unit.store_id, event.source, event.id)
-            known = self._identities.get(identity)
-            if known is not None and known[1] == event.content_hash:
-                unit.outcomes.append(Duplicate(known[0]))
-                self._resolve(unit, position, known[0])
-                if type(event.payload) is RepairOrderSnapshot:
-                    again = await self._repeats.said_again(event, known[0], seq + 1)
-                    if again is not None:
-                        seq += 1
-                        accepted.append(again)
+            is_snapshot = type(event.payload) is RepairOrderSnapshot
+            same = self._same(event)
+            if same is None and (refusal := self._refusal(event, targets)) is not None:
+                self._refuse(unit, position, *refusal)
                 continue
-            if type(event.payload) is FollowUpScheduled and self._is_ours(event):
-                self._refuse(unit, position, Reason.INVALID_DATA, OURS)
-                continue
-            if known is not None:
-                self._refuse(unit, position, Reason.IDENTITY_CONFLICT, conflict(known[0]))
-                continue
-            if targets is not None:
-                refusal = aim(event, targets)
-                if refusal is not None:
-                    self._refuse(unit, position, *refusal)
-                    continue
-                targets[event.source, event.id] = target_of(event)
-            shown = None
-            if type(event.payload) is RepairOrderSnapshot:
-                shown = await self._repeats.find(event)
-                if shown is not None and shown.content == event.content_hash:
-                    self._repeats.note(shown, event)
-                    unit.outcomes.append(Duplicate(shown.seq))
-                    self._resolve(unit, position, shown.seq)
-                    continue
-            seq = self._seq_after(seq)
-            self._identities[identity] = (seq, event.content_hash)
-            accepted.append(event)
-            unit.outcomes.append(Accepted(seq))
-            self._resolve(unit, position, seq)
-            self._repeats.accept(event, seq)
-            if shown is not None:
-                again = await self._repeats.overtaken(event, shown, self._seq_after(seq))
+            if same is None and is_snapshot:
+                same = await self._repeats.find(event)
+            if same is None:
+                seq = self._seq_after(seq)
+                self._identities[unit.store_id, event.source, event.id] = seq, event.content_hash
+                accepted.append(event)
+                if targets is not None:
+                    targets[event.source, event.id] = target_of(event)
+                if is_snapshot or targets is not None:
+                    self._repeats.accept(event, seq)
+            unit.outcomes.append(Accepted(seq) if same is None else Duplicate(same))
+            self._resolve(unit, position, seq if same is None else same)
+            if is_snapshot:
+                again = await self._repeats.said_again(
+                    event, same, seq=seq, next_seq=self._seq_after(seq)
+                )
                 if again is not None:
                     seq = self._seq_after(seq)
                     accepted.append(again)
@@ -201,6 +183,22 @@ class AppendSession:
 
     def _seq_after(self, seq: int) -> int:
         return seq + 1
+
+    def _same(self, event: NewEvent) -> int | None:
+        """Find the seq of the same content under the same identity."""
+        known = self._identities.get((event.store_id, event.source, event.id))
+        return known[0] if known is not None and known[1] == event.content_hash else None
+
+    def _refusal(
+        self, event: NewEvent, targets: Mapping[tuple[str, str], Target] | None
+    ) -> tuple[Reason, Fault] | None:
+        """Say why an event can't enter, if it can't; a retraction gets its target's subject."""
+        if type(event.payload) is FollowUpScheduled and self._is_ours(event):
+            return Reason.INVALID_DATA, OURS
+        known = self._identities.get((event.store_id, event.source, event.id))
+        if known is not None:
+            return Reason.IDENTITY_CONFLICT, conflict(known[0])
+        return None if targets is None else aim(event, targets)
 
     async def _run_command(self, unit: Command) -> None:
         kept = unit.idempotency
@@ -330,8 +328,8 @@ class AppendSession:
         """Make a unit of the retractions in quarantine that wait for these events."""
         aims = [(event.source, event.id) for event in targets]
         waiting = dict(await self._log.list_waiting_retractions(store_id, aims))
-        for aim in aims:
-            waiting |= self._early.get((store_id, *aim), {})
+        for each in aims:
+            waiting |= self._early.get((store_id, *each), {})
         items: list[Item] = []
         replays: dict[int, tuple[str, str]] = {}
         events: list[NewEvent] = []
@@ -419,9 +417,9 @@ class AppendSession:
         if reason is Reason.RETRACTION_TARGET_UNKNOWN and isinstance(
             event.payload, EventRetracted
         ):
-            aim = event.payload.source, event.payload.id
-            row["target_source"], row["target_id"] = aim
-            self._early[unit.store_id, *aim][row["quarantine_id"]] = item
+            aimed_at = event.payload.source, event.payload.id
+            row["target_source"], row["target_id"] = aimed_at
+            self._early[unit.store_id, *aimed_at][row["quarantine_id"]] = item
             self._states.heads[unit.store_id].waiting_retractions += 1
 
     # ---- writing

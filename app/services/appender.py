@@ -72,10 +72,15 @@ class Appender:
         # what has no group keeps to one connection: the lanes must not wait for it
         self._apart = asyncio.Semaphore()
 
-    async def submit(self, unit: Unit) -> None:
+    async def submit(self, unit: Unit, *, with_others: bool = False) -> None:
         """Do a unit of work; when this returns, what it decided is durable.
 
         The unit carries its result (`outcomes`, `answer`, `breached`).
+
+        Args:
+            unit: What is to be done.
+            with_others: Whether more is handed in this very moment, to share a group with it: the
+                units of one message, of a store each.
 
         Raises:
             DomainError: The command was refused, or there is no such store.
@@ -88,8 +93,10 @@ class Appender:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._waiting[unit.store_id].append((unit, done))
-        # not at once: the units of one message, of a store each, are to share a group
-        loop.call_soon(self._start_groups)
+        if with_others:
+            loop.call_soon(self._start_groups)
+        else:
+            self._start_groups()
         await done
 
     async def execute(self, command: Command) -> Answer:

@@ -140,7 +140,7 @@ class FileService:
         numbers = await self._links.list_numbers(store_id, customer_no)
         found = await self._repository.list_of_many(Vehicle, store_id, "customer_no", numbers)
         if not found:
-            await self.get(Customer, store_id, customer_no)
+            await self.get_customer(store_id, customer_no)
         return await self._views(Kind.VEHICLE, store_id, found)
 
     async def _views(self, kind: Kind, store_id: str, found: list[Kept[S]]) -> list[FileView[S]]:

@@ -29,10 +29,11 @@ from app.domain.imports import FAULT_COLUMN, FAULTS
 from app.services import inbox_folder
 from app.services.import_reading import FileFormat
 from app.services.import_report import FaultLog, ImportReport, RowFault
-from app.services.sheet_reading import Row, Sheet, open_sheet
+from app.services.sheet_reading import Row, Sheet, SheetError, open_sheet
 from app.services.sheet_reading.content import Source
 
 AUTHOR: Final = "Servicelane"
+_LIST: Final = ".faults.ndjson"
 _RED: Final = PatternFill("solid", fgColor="FFC7CE")
 _NONE: Final = PatternFill()
 _BOLD: Final = Font(bold=True)
@@ -56,9 +57,14 @@ def return_with_faults(taken: Path, folder: Path, report: ImportReport) -> Path:
     draft.parent.mkdir(parents=True, exist_ok=True)
     if report.summary.format in {FileFormat.NDJSON, FileFormat.JSON}:
         _list_faults(report.faults, draft)
-        suffix = ".faults.ndjson"
+        suffix = _LIST
     else:
-        suffix = mark(taken, report.faults, draft)
+        try:
+            suffix = mark(taken, report.faults, draft)
+        except (SheetError, csv.Error):
+            # it breaks off in the middle: there is no whole sheet to return
+            _list_faults(report.faults, draft)
+            suffix = _LIST
     target = inbox_folder.reserve(draft.parent, name, suffix=suffix)
     draft.replace(target)
     if report.summary.problem is not None:

@@ -217,8 +217,7 @@ class FollowUpService:
     ) -> Answer:
         """Give it another window, which stays until its anchor moves to another day."""
 
-        def decide(context: CommandContext) -> list[NewEvent]:
-            state = _state(context, key, caller)
+        def decide(context: CommandContext, state: FollowUp) -> list[NewEvent]:
             wanted = rules.move(
                 state, opens_at=opens_at, target_at=target_at, due_at=due_at, now=context.now
             )
@@ -251,8 +250,7 @@ class FollowUpService:
         body = dict(data)
         occurred_at = body.pop("occurred_at", None)
 
-        def decide(context: CommandContext) -> list[NewEvent]:
-            state = _state(context, key, caller)
+        def decide(context: CommandContext, state: FollowUp) -> list[NewEvent]:
             event = self._door.make(
                 event_type,
                 store_id=store_id,
@@ -270,7 +268,7 @@ class FollowUpService:
         self,
         store_id: str,
         key: str,
-        decide: Callable[[CommandContext], list[NewEvent]],
+        decide: Callable[[CommandContext, FollowUp], list[NewEvent]],
         caller: Caller,
         render: Render,
     ) -> Answer:
@@ -295,7 +293,9 @@ class FollowUpService:
         command = Command(
             store_id,
             reads={(Kind.FOLLOW_UP, key)},
-            decide=decide,
+            decide=lambda context: decide(
+                context, with_members(_state(context, key, caller), known)
+            ),
             render=answer,
             idempotency=caller.idempotency,
         )

@@ -8,13 +8,13 @@ did change.
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any
 
 from app.db.event_log import EventLog
 from app.db.state_rows import SubjectKey
 from app.domain.customer import Customer
 from app.domain.events.envelope import Event, Kind
-from app.domain.events.repair_order import RepairOrderLinked, RepairOrderOpened
 from app.domain.events.retraction import EventRetracted
 from app.domain.fold import State
 from app.domain.links import customer_of, on_file, owners_of, surviving_no
@@ -24,9 +24,6 @@ from app.domain.vehicle import Ownership, Vehicle
 
 Touched = Mapping[tuple[Kind, str], Sequence[Event]]
 
-_LINKING: Final = (RepairOrderOpened, RepairOrderLinked, EventRetracted)
-"""Events after which an order may be another customer's."""
-
 
 class Before:
     """What the touched files said before the events of an append."""
@@ -34,6 +31,7 @@ class Before:
     def __init__(self) -> None:
         self.owners: dict[str, Sequence[Ownership]] = {}
         self.merged: dict[str, tuple[object, ...]] = {}
+        self.orders: dict[str, tuple[object, ...]] = {}
 
 
 class GroupLinks:
@@ -78,8 +76,8 @@ class GroupLinks:
                 before.owners[vin] = [*self._owners(store_id, vin)]
             elif kind is Kind.CUSTOMER:
                 before.merged[key] = _merger(state)
-            elif kind is Kind.REPAIR_ORDER and _may_relink(state, events):
-                self._relinked.add((store_id, kind, key))
+            elif kind is Kind.REPAIR_ORDER and (state is not None or _take_back(events)):
+                before.orders[key] = _says_whose(self._order(store_id, key))
         return before
 
     async def follow(
@@ -91,6 +89,11 @@ class GroupLinks:
             The orders that are another customer's now, each with the event that made it so.
         """
         await self._read_families(store_id, before.merged)
+        self._relinked.update(
+            (store_id, Kind.REPAIR_ORDER, ro_number)
+            for ro_number, was in before.orders.items()
+            if _says_whose(self._order(store_id, ro_number)) != was
+        )
         changed = {
             vin: owners
             for vin, owners in before.owners.items()
@@ -100,31 +103,24 @@ class GroupLinks:
             return {}
         found = set(await self._log.list_orders_without_customer(store_id, list(changed)))
         found.update(*(self._unnamed.get((store_id, vin), ()) for vin in changed))
-        last = {key.upper(): events[-1] for (_, key), events in touched.items()}
-        subjects = [(store_id, Kind.REPAIR_ORDER, ro_number) for ro_number in sorted(found)]
-        await self._load(subjects)
+        await self._load([(store_id, Kind.REPAIR_ORDER, ro_number) for ro_number in found])
         causes: dict[tuple[Kind, str], Cause] = {}
-        for subject in subjects:
-            entry = self._states.get(subject)
-            order = None if entry is None else entry[1]
-            if not isinstance(order, RepairOrder):
-                continue
-            vin = _unnamed_vin(order)
-            if vin not in changed:
+        for ro_number in sorted(found):
+            order = self._order(store_id, ro_number)
+            vin = None if order is None else _unnamed_vin(order)
+            if order is None or vin not in changed:
                 continue
             if self.customer_of(store_id, order) != customer_of(order, changed[vin]):
-                cause = last[vin]
-                causes[Kind.REPAIR_ORDER, subject[2]] = Cause(cause.seq, cause.occurred_at)
-                self._relinked.add(subject)
+                causes[Kind.REPAIR_ORDER, ro_number] = _cause(touched, vin)
+                self._relinked.add((store_id, Kind.REPAIR_ORDER, ro_number))
         return causes
 
     async def load_vehicles(self, store_id: str, orders: Iterable[tuple[Kind, str]]) -> None:
         """Read the vehicles of those orders that name no customer; nothing for the others."""
         vehicles: list[SubjectKey] = []
         for kind, key in orders:
-            entry = self._states.get((store_id, kind, key))
-            order = None if entry is None else entry[1]
-            if isinstance(order, RepairOrder) and (vin := _unnamed_vin(order)) is not None:
+            order = self._order(store_id, key) if kind is Kind.REPAIR_ORDER else None
+            if order is not None and (vin := _unnamed_vin(order)) is not None:
                 vehicles.append((store_id, Kind.VEHICLE, vin))
         if vehicles:
             await self._load(vehicles)
@@ -142,11 +138,8 @@ class GroupLinks:
         """Name the orders whose personal fields may be another customer's now (A19)."""
         for subject in sorted(self._relinked):
             store_id, kind, key = subject
-            entry = self._states.get(subject)
-            order = None if entry is None else entry[1]
-            customer_no = None
-            if isinstance(order, RepairOrder):
-                customer_no = self.customer_of(store_id, order)
+            order = self._order(store_id, key)
+            customer_no = None if order is None else self.customer_of(store_id, order)
             yield {"store_id": store_id, "kind": kind, "key": key, "customer_no": customer_no}
 
     def survivor_rows(self) -> Iterator[dict[str, Any]]:
@@ -184,6 +177,10 @@ class GroupLinks:
         await self._load(family)
         self._families.update(family)
 
+    def _order(self, store_id: str, ro_number: str) -> RepairOrder | None:
+        entry = self._states.get((store_id, Kind.REPAIR_ORDER, ro_number))
+        return entry[1] if entry is not None and isinstance(entry[1], RepairOrder) else None
+
     def _owners(self, store_id: str, vin: str) -> Sequence[Ownership]:
         entries = (
             self._states.get((store_id, Kind.VEHICLE, key))
@@ -193,15 +190,28 @@ class GroupLinks:
         return owners_of([state for state in states if isinstance(state, Vehicle)])
 
 
-def _may_relink(order: State | None, events: Sequence[Event]) -> bool:
-    """Whether what is known of an order already may be another customer's after these events.
+def _cause(touched: Touched, vin: str) -> Cause:
+    """The last event that touched a vehicle, under whatever spelling."""
+    last = max(
+        (
+            events[-1]
+            for (kind, key), events in touched.items()
+            if kind is Kind.VEHICLE and key.upper() == vin
+        ),
+        key=attrgetter("seq"),
+    )
+    return Cause(last.seq, last.occurred_at)
 
-    While it was never opened, each of them may say that it was here at another time.
-    """
-    linking = [event.payload for event in events if isinstance(event.payload, _LINKING)]
-    if isinstance(order, RepairOrder):
-        return bool(linking) or order.first_opened_at is None
-    return any(isinstance(payload, EventRetracted) for payload in linking)
+
+def _take_back(events: Sequence[Event]) -> bool:
+    return any(isinstance(event.payload, EventRetracted) for event in events)
+
+
+def _says_whose(order: RepairOrder | None) -> tuple[object, ...]:
+    """What whose an order is hangs on, as far as it is told by the order itself."""
+    if order is None:
+        return ()
+    return order.customer_no, order.vin, order.visited_at
 
 
 def _unnamed_vin(order: RepairOrder) -> str | None:

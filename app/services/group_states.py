@@ -20,20 +20,11 @@ from app.domain.clocks import clocks_of
 from app.domain.complaint import Complaint
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import Event, Kind, NewEvent
-from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
-from app.domain.events.repair_order import (
-    RepairOrderDelivered,
-    RepairOrderLinked,
-    RepairOrderOpened,
-    RepairOrderSettled,
-)
 from app.domain.events.retraction import EventRetracted
-from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event
 from app.domain.follow_up import FollowUp
-from app.domain.inference import tells_snapshots
+from app.domain.inference import bears_on_snapshots, tells_snapshots
 from app.domain.inferred import inferred_events
-from app.domain.links import on_file
 from app.domain.mentions import Mentions, mentions_of
 from app.domain.policies import Policies
 from app.domain.reactions import (
@@ -47,6 +38,7 @@ from app.domain.reactions import (
 from app.domain.repair_order import RepairOrder
 from app.domain.sightings import Sighting
 from app.domain.stores import Store
+from app.services.companions import companions_of
 from app.services.group_links import GroupLinks
 
 YIELD_EVERY: Final = 500
@@ -229,7 +221,9 @@ class GroupStates:
                     self._fold(subject, list(events))
                 continue
             state = entry[1]
-            if kind is Kind.REPAIR_ORDER and (self.sightings(subject) or tells_snapshots(events)):
+            if kind is Kind.REPAIR_ORDER and (
+                tells_snapshots(events) or (self.sightings(subject) and bears_on_snapshots(events))
+            ):
                 again.append((kind, key))
                 continue
             for event in sorted(events, key=_fold_order):
@@ -300,7 +294,7 @@ class GroupStates:
             [
                 (store_id, kind, key)
                 for reacting in causes
-                for kind, key in _companions(store_id, *reacting)
+                for kind, key in companions_of(store_id, *reacting)
             ]
         )
         await self._links.load_vehicles(store_id, causes)
@@ -434,45 +428,6 @@ class GroupStates:
             return self._links.customer_of(event.store_id, entry[1])
         customer_no = None if entry is None else getattr(entry[1], "customer_no", None)
         return customer_no if isinstance(customer_no, str) else None
-
-
-_LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled, RepairOrderSnapshot)
-"""Events after which an order may have calls to plan."""
-
-
-def subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:
-    """Name the subjects whose states events need; none for a retraction (its target's).
-
-    What only a rare reaction looks at is read when it comes to that (`_load_more`).
-    """
-    subjects: set[SubjectKey] = set()
-    for event in events:
-        if event.key:
-            subjects.add((event.store_id, event.kind, event.key))
-            payload = event.payload
-            if isinstance(payload, _LEAVE):
-                ro_number = event.key
-            elif isinstance(payload, RepairOrderOpened | RepairOrderLinked):
-                if payload.customer_no is None and (vin := on_file(payload.vin)) is not None:
-                    subjects.add((event.store_id, Kind.VEHICLE, vin))
-                continue
-            elif isinstance(payload, FollowUpScheduled | FollowUpCompleted) and payload.ro_number:
-                ro_number = payload.ro_number
-            else:
-                continue
-            subjects.update(
-                (event.store_id, *other)
-                for other in _companions(event.store_id, Kind.REPAIR_ORDER, ro_number)
-            )
-    return subjects
-
-
-def _companions(store_id: str, kind: Kind, key: str) -> list[tuple[Kind, str]]:
-    """Name the subjects whose states a reaction of this one looks at."""
-    if kind is not Kind.REPAIR_ORDER:
-        return [(kind, key)]
-    planned = [(Kind.FOLLOW_UP, planned) for planned in planned_ids(store_id, key)]
-    return [(kind, key), *planned]
 
 
 def own_event(store_id: str, wanted: Wanted) -> NewEvent:

@@ -1,6 +1,7 @@
 """Opening a file for import: what it holds, and by which mapping its rows are read."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import islice
@@ -155,9 +156,9 @@ class FileOpener:
         fit = best_fit(known, columns)
         if fit is None:
             raise UnreadableFileError(
-                f"No known mapping fits the columns {_listed(columns)}. Make one with "
-                "`servicelane mapping draft FILE`, and give it with --mapping or as mapping.yaml "
-                "in the store's folder. 没有适用的字段映射，请先生成并核对映射文件。"
+                f"No known mapping fits the columns {_listed(columns)}.{_nearest(known, columns)} "
+                "Make one with `servicelane mapping draft FILE`, and give it with --mapping or as "
+                "mapping.yaml in the store's folder. 没有适用的字段映射，请先生成并核对映射文件。"
             )
         return fit[0]
 
@@ -191,6 +192,18 @@ def _is_event(body: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return isinstance(value, dict) and sum(name in value for name in _OF_EVENTS) >= _ENOUGH
+
+
+def _nearest(known: Sequence[SourceMapping], columns: Sequence[str]) -> str:
+    """Name the mapping that comes nearest, of those that lack nothing they can't do without."""
+    shares = {mapping.source: mapping.share_of(columns) for mapping in known}
+    source = max(shares, key=shares.__getitem__, default="")
+    if not shares.get(source):
+        return ""
+    return (
+        f" The nearest, {source}, finds {100 * shares[source]:.0f} % of its columns; it is used "
+        f"where it is asked for: --mapping {source}."
+    )
 
 
 def _listed(names: Any) -> str:

@@ -291,7 +291,11 @@ class InboxService:
         )
         with report:
             if report.stopped is not None:
-                raise ShareAwayError(report.stopped)
+                # its lease runs out, and it is taken up again when the database is back
+                logger.warning(
+                    "inbox: an import has stopped", store_id=claim.store_id, reason=report.stopped
+                )
+                return
             if (await _on_disk(inbox_folder.look_at, taken)).look != before.look:
                 # somebody was still writing: the rest is taken when it is there
                 await _on_disk(inbox_folder.put_back, folder, claim.import_id)

@@ -6,6 +6,7 @@ work per store; what can't goes to quarantine with its own bytes.
 
 import asyncio
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -117,13 +118,11 @@ class IngestService:
             incoming: A message, or the next part of a stream.
             turns: Of the stream, whose parts may be on their way at once.
         """
-        submit = self._appender.submit
+        units = incoming.units()
+        submit = partial(self._appender.submit, with_others=len(units) > 1)
         await asyncio.gather(
             self._keep(incoming),
-            *(
-                submit(unit) if turns is None else turns.take(unit, submit)
-                for unit in incoming.units()
-            ),
+            *(submit(unit) if turns is None else turns.take(unit, submit) for unit in units),
         )
         return incoming.taken()
 

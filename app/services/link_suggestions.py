@@ -30,6 +30,11 @@ class Suggestion:
     key: str
     because: Because
 
+    @property
+    def alike(self) -> str | None:
+        """The key in the spelling in which suggestions are compared."""
+        return spelled_alike(self.key) if self.what == "vehicle" else self.key
+
 
 class LinkSuggestions:
     """Finds suggestions for a page of orders, by indexed lookups alone."""
@@ -62,7 +67,7 @@ class LinkSuggestions:
             ]
             lacks = {"customer": order.customer_no is None, "vehicle": vin is None}
             fitting = {
-                (each.what, each.key): each for each in reversed(suggested) if lacks[each.what]
+                (each.what, each.alike): each for each in reversed(suggested) if lacks[each.what]
             }
             found[ro_number] = [*reversed(fitting.values())][:MOST]
         return plates, found

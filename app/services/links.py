@@ -1,7 +1,7 @@
 """Late linking at the desk: what lacks a customer or a vehicle, and what staff do about it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, cast
@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from app.db.links import LinkRepository, Missing, UnlinkedOrder
 from app.db.subjects import SubjectRepository
 from app.domain.customer import Customer
-from app.domain.errors import InvalidInputError, NotFoundError
+from app.domain.errors import DomainError, InvalidInputError, NotFoundError
 from app.domain.events.customer_file import CustomerMerged
 from app.domain.events.envelope import Kind, NewEvent
 from app.domain.events.repair_order import RepairOrderLinked
@@ -211,9 +211,11 @@ class LinkService:
         """
         body = dict(data)
         occurred_at = body.pop("occurred_at", None)
-        numbers = await self._read_numbers(store_id, customer_no, body["into"])
+        numbers, refusal = await self._read_numbers(store_id, customer_no, body["into"])
 
         def decide(context: CommandContext) -> list[NewEvent]:
+            if refusal is not None:
+                raise refusal
             caller.check_version(context, Kind.CUSTOMER, customer_no)
             event = self._door.make(
                 "customer.merged",
@@ -245,19 +247,24 @@ class LinkService:
             )
         )
 
-    async def _read_numbers(self, store_id: str, customer_no: str, into: str) -> set[str]:
-        """Name all files that a merger hangs on, if both customers are known."""
-        await self._stores.get(store_id)
+    async def _read_numbers(
+        self, store_id: str, customer_no: str, into: str
+    ) -> tuple[set[str], DomainError | None]:
+        """Name all files that a merger hangs on, and say what forbids it if one isn't known.
+
+        It is not raised here: what was answered under an Idempotency-Key goes before.
+        """
+        numbers = {customer_no, *await self._links.list_numbers(store_id, customer_no)}
         if not await self._links.is_known(store_id, customer_no):
             message = f"There is no customer {customer_no} in store {store_id}."
-            raise NotFoundError(message)
-        numbers = {customer_no, *await self._links.list_numbers(store_id, customer_no)}
+            return numbers, NotFoundError(message)
         if not storable(into):
-            return numbers  # the door will say what is wrong with it
+            return numbers, None  # the door will say what is wrong with it
+        numbers |= {into, *await self._links.list_numbers(store_id, into)}
         if not await self._links.is_known(store_id, into):
             message = f"Nothing is known of a customer {into} in store {store_id}."
-            raise InvalidInputError.at("/into", "unknown", message)
-        return {*numbers, into, *await self._links.list_numbers(store_id, into)}
+            return numbers, InvalidInputError.at("/into", "unknown", message)
+        return numbers, None
 
     async def _split(self, store_id: str, vins: Collection[str]) -> list[SplitView]:
         """Pick the vehicles for which no transfer explains the customers that are named."""
@@ -284,13 +291,13 @@ def _split_view(
     vin: str,
     customers: list[str],
     visits: list[Visit],
-    owners: "Collection[Ownership]",
+    owners: Sequence[Ownership],
     surviving: Mapping[str, str],
 ) -> SplitView:
     came: dict[str, list[datetime]] = defaultdict(list)
     for visit in visits:
         came[surviving.get(visit.customer_no, visit.customer_no)].append(visit.at)
-    owner = [*owners][-1].customer_no if owners else None
+    owner = owners[-1].customer_no if owners else None
     return SplitView(
         vin=vin,
         owner=None if owner is None else surviving.get(owner, owner),

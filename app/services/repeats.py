@@ -63,56 +63,49 @@ class Repeats:
             sighting = Sighting(event.occurred_at, seq, event.source, event.id, event.content_hash)
             self._show(event, sighting)
 
-    async def find(self, event: NewEvent) -> Sighting | None:
-        """Find what the source of a snapshot showed of the order as of its time."""
-        return in_force(await self._view(event), event.source, event.occurred_at)
+    async def find(self, event: NewEvent) -> int | None:
+        """Find the seq of what a snapshot repeats; None where it is news.
 
-    def note(self, sighting: Sighting, event: NewEvent) -> None:
-        """Note that a snapshot says what is in force."""
-        key = event.store_id, sighting.seq
-        if event.occurred_at > max(sighting.at, self._noted.get(key, sighting.at)):
-            self._noted[key] = event.occurred_at
+        It repeats what its source last showed of the order as of its time, if that is the same.
+        """
+        shown = in_force(await self._view(event), event.source, event.occurred_at)
+        return shown.seq if shown is not None and shown.content == event.content_hash else None
 
-    async def said_again(self, event: NewEvent, seq: int, next_seq: int) -> NewEvent | None:
-        """Make the word that a snapshot is so again, where it is sent under its old identity.
+    async def said_again(
+        self, event: NewEvent, same: int | None, *, seq: int, next_seq: int
+    ) -> NewEvent | None:
+        """Make the word that a snapshot was so again, where one is needed.
 
         Args:
-            event: The snapshot.
-            seq: That its identity has in the log.
+            event: A snapshot that was taken in.
+            same: The seq of the same one in the log; None if it is news itself.
+            seq: The seq of the last event that was accepted: if it is news, its own.
             next_seq: The seq of what is made.
-
-        Returns:
-            None where that is in force anyway, or the snapshot doesn't stand.
         """
-        found = await self.find(event)
-        if found is not None and found.content == event.content_hash:
-            self.note(found, event)
-            return None
-        known = [sighting for sighting in await self._view(event) if sighting.seq == seq]
-        if not known or known[0].at >= event.occurred_at:
-            return None
-        return self._again(event, known[0], event.occurred_at, next_seq)
-
-    async def overtaken(self, event: NewEvent, before: Sighting, next_seq: int) -> NewEvent | None:
-        """Make the word that a snapshot was so again after another one that came late.
-
-        Args:
-            event: The one that came, and is appended.
-            before: What was in force as of its time.
-            next_seq: The seq of what is made.
-
-        Returns:
-            None where the earlier one was not repeated afterwards.
-        """
+        if same is None:
+            return await self._overtaken(event, seq, next_seq)
         view = await self._view(event)
-        until = await self._until(event, before)
-        others = [sighting for sighting in view if sighting.seq != next_seq - 1]
-        if (
-            until is None
-            or until <= event.occurred_at
-            or in_force(others, event.source, until) is not before
-        ):
+        shown = in_force(view, event.source, event.occurred_at)
+        if shown is not None and shown.content == event.content_hash:
+            key = event.store_id, shown.seq
+            if event.occurred_at > max(shown.at, self._noted.get(key, shown.at)):
+                self._noted[key] = event.occurred_at
             return None
+        # under its old identity, though another one was so in between
+        before = [known for known in view if known.seq == same and known.at < event.occurred_at]
+        return self._again(event, before[0], event.occurred_at, next_seq) if before else None
+
+    async def _overtaken(self, event: NewEvent, seq: int, next_seq: int) -> NewEvent | None:
+        """Let what was in force before a late snapshot be so again, if it was repeated since."""
+        others = [known for known in await self._view(event) if known.seq != seq]
+        before = in_force(others, event.source, event.occurred_at)
+        if before is None:
+            return None
+        until = await self._until(event, before)
+        if until is None or until <= event.occurred_at:
+            return None
+        if in_force(others, event.source, until) is not before:
+            return None  # it was repeated after yet another one
         return self._again(event, before, until, next_seq)
 
     def rows(self, document: Document) -> None:

@@ -22,7 +22,7 @@ from app.domain.rhythm import rhythm_of
 from app.services.group_states import Document, GroupStates
 from app.services.units import Accepted, Facts, Quarantined, Watch
 
-PART: Final = 100
+PART: Final = 20
 """Feeds that are looked at in one transaction."""
 
 

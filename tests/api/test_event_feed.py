@@ -11,6 +11,7 @@ import pytest
 from cloudevents.v1.http import from_json
 from fastapi import FastAPI
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from app.domain.access import Scope
 from app.factory import Factory
@@ -193,6 +194,17 @@ async def test_a_held_request_ends_empty_with_its_cursor(
     page = await read(client, after=1, wait=0.3)
     assert page == {"items": [], "next_after": "1", "head": "1"}
     assert 0.25 < time.monotonic() - begun < 2
+
+
+async def test_a_held_request_is_not_logged_as_a_slow_one(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.telemetry._SLOW_MS", -1)
+    with capture_logs() as logs:
+        await read(client)
+        await read(client, wait=0.05)
+    lines = [line for line in logs if line["event"] == "request"]
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
 
 
 async def test_no_more_are_held_than_the_process_may(database_url: str) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from app.domain.ids import follow_up_id
-from tests.contract import chapter_bulk
+from tests.contract import chapter_bulk, chapter_snapshots
 from tests.contract.chapter_feeds import feeds
 from tests.contract.chapter_imports import imports
+from tests.contract.chapter_linking import linking
 from tests.contract.chapter_mappings import mappings
 from tests.contract.chapter_names import names
 from tests.contract.stage import Example, Stage
@@ -53,11 +54,13 @@ def story() -> Iterator[Example | Interlude]:
     yield from _complaints()
     yield from _figures()
     yield from _the_end_of_an_endpoint()
+    yield from chapter_snapshots.chapter()
     yield from names()
     yield from chapter_bulk.chapter()
     yield from mappings()
     yield from imports()
     yield from feeds()
+    yield from linking()
 
 
 def _process() -> Iterator[Example | Interlude]:

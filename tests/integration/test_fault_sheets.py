@@ -16,6 +16,7 @@ from app.domain.imports import FAULT_COLUMN, ImportState
 from app.domain.pages import PageRequest
 from app.domain.quarantine import QuarantineFilter, QuarantineState
 from app.factory import Factory
+from app.services import fault_sheets
 from tests.support.inbox import watch
 from tests.support.logs import check_store
 from tests.support.shop_sheets import COLUMNS, MAPPING, as_csv, as_html, order, save_xls, save_xlsx
@@ -169,3 +170,46 @@ async def test_a_row_that_can_not_be_read_lies_in_quarantine_and_is_replayed(
         "repair_order.opened",
         "repair_order.settled",
     ]
+
+
+async def test_a_sheet_that_breaks_off_comes_back_with_a_list_and_a_word(
+    factory: Factory, pool: Pool, shop: Path
+) -> None:
+    inbox = watch(factory, shop.parent)
+    rows = [order(1), order(2, 里程=-5), *(order(number) for number in range(3, 100))]
+    (shop / "a.csv").write_bytes(as_csv(rows) + b'"RO99')
+    assert await inbox.tick() == 1
+    (record,) = (await inbox.list_page("S1", PageRequest(), state=None)).items
+    assert record.state is ImportState.FAULTS
+    assert record.summary is not None
+    assert record.summary.problem is not None
+    assert "quotation mark" in record.summary.problem
+    assert record.summary.counts.accepted == 2 * 99 - 1
+    names = {path.name for path in (shop / "faults").iterdir() if path.is_file()}
+    assert len(names) == 2
+    assert any(name.endswith(".txt") for name in names)
+
+
+async def test_a_large_sheet_is_written_anew_with_its_rows_in_place(
+    factory: Factory, pool: Pool, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault_sheets, "_MOST_CELLS", 1)
+    inbox = watch(factory, shop.parent)
+    rows = [order(1), order(2, 里程=-5), order(3, 维修类型="=1+1")]
+    save_xlsx(shop / "a.xlsx", rows, title="示例店 结算清单")
+    workbook = openpyxl.load_workbook(shop / "a.xlsx")
+    page = workbook.active
+    assert page is not None
+    page.insert_rows(4)
+    page.merge_cells("D3:D4")
+    workbook.save(shop / "a.xlsx")
+    assert await inbox.tick() == 1
+    back = openpyxl.load_workbook(shop / "faults" / "a.xlsx").active
+    assert back is not None
+    lines = [list(line) for line in back.iter_rows(values_only=True)]
+    assert lines[0][0] == "示例店 结算清单"
+    assert lines[1] == [*COLUMNS, FAULT_COLUMN]
+    assert [line[0] for line in lines[2:]] == ["RO00001", None, "RO00002", "RO00003"]
+    assert "[里程]" in str(lines[4][-1])
+    assert back.cell(5, 5).comment is not None
+    assert back.cell(6, 3).data_type != "f", "a text is never a formula"

@@ -302,3 +302,5 @@ async def test_a_registration_finds_its_orders_by_index(
         await desk.send(registered("A7", name="王 7"))
         # each order with its two calls
         assert (await desk.metrics.refresh("S1")).subjects == 30
+        await desk.send(registered("A7", 2, name="王　7", team="RED"))
+        assert (await desk.metrics.refresh("S1")).subjects == 0, "nobody got or lost a name"

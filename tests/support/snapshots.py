@@ -5,9 +5,10 @@ it, as an export would write it; ``as_seen`` leaves out of a life what no snapsh
 because the next change came before it, and what a snapshot can't know.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -38,38 +39,43 @@ def data_of(fact: Happened, name: str) -> Any:
     return fact[2].get(name)
 
 
-@st.composite
-def lives(draw: st.DrawFn) -> Life:
+def lives() -> st.SearchStrategy[Life]:
+    """Give Hypothesis lives, so that it can shrink them."""
+    return st.randoms(use_true_random=False).map(random_life)
+
+
+def random_life(rng: Random) -> Life:
     """Make up a life; all times differ by a minute at least, exports run in between."""
-    steps = draw(
-        st.lists(
-            st.sampled_from(
-                ("promise_changed", "promise_changed", "dispatched", "work_started", "authorized")
-            ),
-            max_size=6,
-        )
+    steps = rng.choices(
+        ("promise_changed", "promise_changed", "dispatched", "work_started", "authorized"),
+        k=rng.randint(0, 6),
     )
-    end = draw(st.sampled_from(("none", "settled", "settled", "closed", "closed", "cancelled")))
     names = ["opened", *_once(steps, "work_started", "authorized")]
-    names += {"none": [], "cancelled": ["cancelled"], "settled": ["settled"]}.get(
-        end, ["settled", "delivered"]
-    )
-    gaps = draw(st.lists(st.integers(2, 90), min_size=len(names), max_size=len(names)))
+    names += rng.choice(_ENDS)
     facts: list[Happened] = []
     moment = START
-    for name, gap in zip(names, gaps, strict=True):
-        moment += gap * MINUTE
-        fact = moment, name, draw(_data(name, moment))
+    for name in names:
+        moment += rng.randint(2, 90) * MINUTE
+        fact = moment, name, _data(rng, name, moment)
         # an export can't tell a first promise that came later from one of the opening
         if name != "promise_changed" or "promised_at" in facts[0][2]:
             facts.append(fact)
     # an export runs a minute after a fact, or never; the last one runs after all of them
-    seen = draw(st.lists(st.booleans(), min_size=len(facts), max_size=len(facts)))
-    moments = [fact[0] + MINUTE for fact, is_seen in zip(facts, seen, strict=True) if is_seen]
+    moments = [fact[0] + MINUTE for fact in facts if rng.random() < 0.5]
     if not moments or moments[-1] < facts[-1][0]:
         moments.append(facts[-1][0] + MINUTE)
-    told = draw(st.sets(st.integers(0, len(facts) - 1)))
+    told = rng.sample(range(len(facts)), rng.randint(0, len(facts)))
     return Life(tuple(facts), tuple(moments), frozenset(told))
+
+
+_ENDS: tuple[list[str], ...] = (
+    [],
+    ["settled"],
+    ["settled"],
+    ["settled", "delivered"],
+    ["settled", "delivered"],
+    ["cancelled"],
+)
 
 
 def _once(steps: Sequence[str], *names: str) -> list[str]:
@@ -79,45 +85,45 @@ def _once(steps: Sequence[str], *names: str) -> list[str]:
     ]
 
 
-def _data(name: str, moment: datetime) -> st.SearchStrategy[dict[str, Any]]:
-    promise = st.integers(-120, 600).map(lambda minutes: moment + minutes * MINUTE)
-    hours = st.sampled_from(("0.5", "1", "2.5"))
-    sums = st.fixed_dictionaries({}, optional=dict.fromkeys(("labor", "parts"), hours))
+_TEAMS = {"T1": "RED", "T2": "BLUE", "T3": "RED"}
+
+
+def _data(rng: Random, name: str, moment: datetime) -> dict[str, Any]:
+    def perhaps(**data: Any) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if rng.random() < 0.5}
+
+    def hours() -> str:
+        return rng.choice(("0.5", "1", "2.5"))
+
+    promise = moment + rng.randint(-120, 600) * MINUTE
     match name:
         case "opened":
-            return st.fixed_dictionaries(
-                {
-                    "work_type": st.sampled_from(("ordinary_repair", "accident")),
-                    "advisor": st.sampled_from(("A1", "A2")),
-                },
-                optional={"promised_at": promise, "vin": st.just("V1"), "estimate_hours": hours},
-            )
+            return {
+                "work_type": rng.choice(("ordinary_repair", "accident")),
+                "advisor": rng.choice(("A1", "A2")),
+                **perhaps(promised_at=promise, vin="V1", estimate_hours=hours()),
+            }
         case "promise_changed":
-            return st.fixed_dictionaries({"promised_at": promise})
+            return {"promised_at": promise}
         case "dispatched":
-            # always with a team: that one is gone is not to be seen, absent is not carried
-            return st.fixed_dictionaries(
-                {
-                    "technician": st.sampled_from(("T1", "T2", "T3")),
-                    "team": st.sampled_from(("RED", "BLUE")),
-                }
-            )
+            technician = rng.choice(("T1", "T2", "T3"))
+            return {"technician": technician, "team": _TEAMS[technician]}
         case "settled":
-            return st.fixed_dictionaries(
-                {"amounts": sums},
-                optional={
-                    "costs": sums,
-                    "billed_hours": hours,
-                    "clocked_hours": hours,
-                    "parts_requested": st.integers(0, 3),
-                    "parts_filled": st.integers(0, 3),
-                    "delivered_at": st.just(moment - MINUTE),
-                },
-            )
+            return {
+                "amounts": perhaps(labor=hours(), parts=hours()),
+                **perhaps(
+                    costs=perhaps(labor=hours(), parts=hours()),
+                    billed_hours=hours(),
+                    clocked_hours=hours(),
+                    parts_requested=rng.randint(0, 3),
+                    parts_filled=rng.randint(0, 3),
+                    delivered_at=moment - MINUTE,
+                ),
+            }
         case "delivered":
-            return st.fixed_dictionaries({}, optional={"odometer_km": st.just("42")})
+            return perhaps(odometer_km="42")
         case _:
-            return st.just({})
+            return {}
 
 
 def view(facts: Iterable[Happened], moment: datetime) -> dict[str, Any]:
@@ -126,35 +132,34 @@ def view(facts: Iterable[Happened], moment: datetime) -> dict[str, Any]:
     for at, name, data in facts:
         if at > moment:
             break
-        match name:
-            case "opened":
-                shown |= data | {"opened_at": at}
-                if "promised_at" in data:
-                    shown["first_promised_at"] = data["promised_at"]
-            case "promise_changed":
-                if "promised_at" not in shown:
-                    shown["first_promised_at"] = data["promised_at"]
-                shown |= {"promised_at": data["promised_at"], "promise_changed_at": at}
-            case "authorized" | "work_started":
-                shown[f"{name}_at"] = at
-            case "dispatched":
-                shown |= data | {"dispatched_at": at}
-            case "settled":
-                shown |= data | {"settled_at": at, "status": "settled"}
-            case "delivered":
-                shown |= {"handed_over_at": at, "status": "closed"}
-                if "odometer_km" in data:
-                    shown["handover_odometer_km"] = data["odometer_km"]
-            case _:
-                shown |= {"cancelled_at": at, "status": "cancelled"}
+        shown |= {_OWN_TIMES[name]: at, **_OWN_NAMES.get(name, dict)(data)}
+        shown["status"] = _STATUS.get(name, shown["status"])
+        if "promised_at" in shown:
+            shown.setdefault("first_promised_at", shown["promised_at"])
     return shown
+
+
+_OWN_TIMES = {
+    "opened": "opened_at",
+    "promise_changed": "promise_changed_at",
+    "authorized": "authorized_at",
+    "work_started": "work_started_at",
+    "dispatched": "dispatched_at",
+    "settled": "settled_at",
+    "delivered": "handed_over_at",
+    "cancelled": "cancelled_at",
+}
+_STATUS = {"settled": "settled", "delivered": "closed", "cancelled": "cancelled"}
+_OWN_NAMES: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "delivered": lambda data: {f"handover_{name}": value for name, value in data.items()}
+}
 
 
 def as_seen(life: Life) -> list[Happened]:
     """Leave out what nobody told and no export could show, since the next change hid it."""
     kept: list[Happened] = []
     for index, fact in enumerate(life.facts):
-        at, name, data = fact
+        at, name, _ = fact
         later = [other for other in life.facts[index + 1 :] if other[1] == name]
         hidden = (
             name in {"promise_changed", "dispatched"}
@@ -167,23 +172,24 @@ def as_seen(life: Life) -> list[Happened]:
 
 
 def _without_repeats(facts: Sequence[Happened], life: Life) -> list[Happened]:
-    """Leave out changes that change nothing: an export shows the same before and after."""
+    """Leave out changes that change nothing to be seen: an export shows the same as before.
+
+    Be it that a change in between was told: an export that shows what it always did says nothing.
+    """
     kept: list[Happened] = []
-    promise: datetime | None = None
-    work: tuple[Any, Any] | None = None
+    in_force: dict[str, Any] = {}
     for fact in facts:
-        _, name, data = fact
-        is_told = life.facts.index(fact) in life.told
-        if name in {"opened", "promise_changed"} and "promised_at" in data:
-            if data["promised_at"] == promise and not is_told:
-                continue
-            promise = data["promised_at"]
-        if name == "dispatched":
-            given = data["technician"], data["team"]
-            if work == given and not is_told:
-                continue
-            work = given
-        kept.append(fact)
+        at, name, data = fact
+        for value_of in ("promised_at", "technician"):
+            if value_of in data and name != "settled":
+                before = [moment for moment in life.moments if moment < at]
+                shown = view(life.facts, before[-1]).get(value_of) if before else None
+                is_told = life.facts.index(fact) in life.told
+                if not is_told and data[value_of] in {in_force.get(value_of), shown}:
+                    break
+                in_force[value_of] = data[value_of]
+        else:
+            kept.append(fact)
     return kept
 
 

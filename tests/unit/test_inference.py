@@ -113,9 +113,10 @@ def test_a_corrected_opening_time_takes_the_place_of_the_first() -> None:
 
 
 def test_of_a_told_opening_only_what_differs_is_inferred_and_nothing_moves() -> None:
+    signed: Told = "09:30", "authorized", {}
     told = (
         OPENED,
-        ("09:30", "authorized", {}),
+        signed,
         seen("10:00", opened_at="08:00", vin="V1", advisor="A1"),
     )
     assert implied(*told) == [("opened", "09:00", {"vin": "V1"})]
@@ -130,6 +131,19 @@ def test_the_last_word_wins_told_or_seen() -> None:
     assert order(OPENED, again, seen("13:00", advisor="A1")).advisor == "A1"
     assert order(seen("08:00", advisor="A2", vin="V1"), OPENED).advisor == "A1"
     assert order(seen("08:00", advisor="A2", vin="V1"), OPENED).vin == "V1"
+
+
+def test_whose_an_order_is_changes_by_another_link_once_it_was_linked() -> None:
+    link: Told = "11:00", "linked", {"customer_no": "C2"}
+    first = seen("10:00", customer_no="C1", vin="V1")
+    assert order(OPENED, first, link).customer_no == "C2"
+    told = (OPENED, first, link, seen("12:00", customer_no="C3", vin="V2"))
+    assert implied(*told)[1:] == [
+        ("opened", "09:00", {"vin": "V2"}),
+        ("linked", "12:00", {"customer_no": "C3"}),
+    ]
+    assert (order(*told).customer_no, order(*told).vin) == ("C3", "V2")
+    assert names(OPENED, link, seen("12:00", customer_no="C2")) == []
 
 
 def test_news_of_an_opening_keep_its_estimate_and_so_the_stage() -> None:
@@ -414,6 +428,34 @@ def test_cancelled_and_not_any_more() -> None:
     assert names(OPENED, seen("10:00", cancelled_at="09:50")) == [("cancelled", "09:50")]
 
 
+# -- news
+
+
+def test_what_a_source_goes_on_showing_overrules_nothing() -> None:
+    """Neither what was told meanwhile nor what another source shows."""
+    change: Told = "11:00", "promise_changed", {"promised_at": "18:00"}
+    again: Told = "11:00", "opened", {"work_type": "other", "advisor": "A2"}
+    bill: Told = "16:30", "settled", {"amounts": {"labor": "6"}}
+    first = seen("10:00", promised_at="17:00", advisor="A1", technician="T1")
+    more = seen("12:00", promised_at="17:00", advisor="A1", technician="T1", bay="4")
+    assert order(first, change, more).first_promised_at == at("17:00")
+    assert [given.promised_at for given in order(first, change, more).promises] == [
+        at("17:00"),
+        at("18:00"),
+    ]
+    assert order(first, again, more).advisor == "A2"
+    moved: Told = "11:00", "dispatched", {"technician": "T2", "team": "RED"}
+    assert (order(first, moved, more).technician, order(first, moved, more).bay) == ("T2", "4")
+    shown = seen("16:20", **DONE, amounts={"labor": "5"})
+    once_more = seen("17:00", **DONE, amounts={"labor": "5"}, vin="V1")
+    assert names(OPENED, shown, bill, once_more) == [("opened", "09:00")]
+    assert order(OPENED, shown, bill, once_more).settlements[-1].at == at("16:30")
+
+
+def test_an_order_that_is_open_is_not_settled_by_the_time_of_a_bill() -> None:
+    assert names(OPENED, seen("10:00", status="open"), seen("17:00", settled_at="16:00")) == []
+
+
 # -- the log
 
 
@@ -510,3 +552,13 @@ def test_a_sighting_is_kept_with_its_content() -> None:
     assert isinstance(sighting, Sighting)
     assert (sighting.source, sighting.id, sighting.seq) == ("/dms/test", "e-1", 1)
     assert sighting.content
+
+
+def test_a_change_that_is_shown_after_the_delivery_was_made_before() -> None:
+    night = {"promised_at": "18:00", "handed_over_at": "16:40"}
+    assert names(PROMISED, seen("23:00", **night))[0] == ("promise_changed", "16:40")
+    on_sheet = {**SETTLED[2], "delivered_at": "15:50"}
+    told: Told = (SETTLED[0], SETTLED[1], on_sheet)
+    assert names(PROMISED, told, seen("23:00", promised_at="18:00")) == [
+        ("promise_changed", "15:50")
+    ]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from app.domain.errors import Fault
 from app.domain.events.marks import CAREFUL, QUICK
 from app.domain.events.names import Naming, is_surrogate
-from app.domain.events.payload import MAX_TEXT, Payload, plain
+from app.domain.events.payload import MAX_TEXT, Payload, SetAtDoor, plain
 from app.domain.events.shape import (
     Found,
     Shape,
@@ -131,7 +131,7 @@ class Form:
             faults := [*self._beyond_the_model(sent, unknown, limits)]
         ):
             return faults
-        if names is not None and self.shape.set_here:
+        if names is not None and self.shape.set_here and isinstance(payload, SetAtDoor):
             payload = payload.completed(names)
             warnings = (*warnings, *payload.warnings())
         content = self._content(payload, aside, exact=not unknown, warnings=warnings)
@@ -161,7 +161,7 @@ class Form:
         named = names is not None and names.used
         aside = shape.personal_in(sent, names=named) if shape.has_personal or named else {}
         warnings: tuple[Fault, ...] = ()
-        if names is not None and shape.set_here:
+        if names is not None and shape.set_here and isinstance(payload, SetAtDoor):
             payload = payload.completed(names)
             warnings = (*payload.warnings(),)
         content = self._content(payload, aside, warnings=warnings)

@@ -5,6 +5,7 @@ canonical value or raises `PydanticCustomError`, whose type is the code of the f
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -470,14 +471,6 @@ class Payload(Part):
 
     merge_patch: ClassVar[bool] = False
 
-    def completed(self, _names: Naming) -> Self:
-        """Return it with what the service sets at the door (`SetHere`)."""
-        return self
-
-    def warnings(self) -> Iterator[Fault]:
-        """Yield what deserves a look in a payload with fields that the service sets."""
-        yield from ()
-
     @override
     @classmethod
     def __get_pydantic_json_schema__(
@@ -500,3 +493,15 @@ class Payload(Part):
                     shown_field["anyOf"] = known
                 del shown_field["default"]
         return shown
+
+
+class SetAtDoor(Payload):
+    """A payload with fields that the service sets at the door (`SetHere`)."""
+
+    @abstractmethod
+    def completed(self, names: Naming) -> Self:
+        """Return it with those fields."""
+
+    @abstractmethod
+    def warnings(self) -> Iterator[Fault]:
+        """Yield what deserves a look."""

@@ -114,8 +114,8 @@ class Shape:
             if name in self.personal and value is not None
         }
         if names:
-            for name in self.staff & data.keys():
-                if sent := _names_in(data[name]):
+            for name, value in data.items():
+                if name in self.staff and (sent := _names_in(value)):
                     aside[name] = sent
         for name, shape in self.parts.items():
             if (shape.has_personal or (names and shape.has_staff)) and (part := data.get(name)):

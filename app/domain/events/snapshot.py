@@ -18,8 +18,8 @@ from app.domain.events.repair_order import Opening, Sheet
 SnapshotStatus = Literal["open", "ready_to_bill", "settled", "closed", "cancelled"]
 
 
-class RepairOrderSnapshot(Opening, Sheet):
-    """The whole order as it is now; the service works out what happened in between. 工单快照."""
+class Progress(Payload):
+    """How far an order has come."""
 
     status: SnapshotStatus | None = Field(None, description="How far the paper is 工单状态")
     opened_at: Instant | None = Field(None, description="When the order was written 开单时间")
@@ -51,6 +51,10 @@ class RepairOrderSnapshot(Opening, Sheet):
     )
     cancelled_at: Instant | None = Field(None, description="When the order was cancelled 作废时间")
     cancel_reason: Text | None = Field(None, description="Why it was cancelled 作废原因")
+
+
+class RepairOrderSnapshot(Sheet, Progress, Opening):
+    """The whole order as it is now; the service works out what happened in between. 工单快照."""
 
 
 class RepairOrderSnapshotRepeated(Payload):

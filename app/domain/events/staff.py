@@ -16,11 +16,12 @@ from app.domain.events.payload import (
     Payload,
     PersonalOf,
     Quantity,
+    SetAtDoor,
     Text,
 )
 
 
-class StaffRegistered(Payload):
+class StaffRegistered(SetAtDoor):
     """Somebody works here, or their entry changed. 员工登记."""
 
     name: PersonalOf[Text] = Field(None, description="Name 姓名")

@@ -179,8 +179,10 @@ def aside_of(event: NewEvent) -> dict[str, Any]:
 
 
 def put_together(event: NewEvent) -> dict[str, Any]:
+    """Both sides, without what nobody sent."""
     both: dict[str, Any] = join(orjson.loads(event.data), aside_of(event))
-    return both
+    set_here = CATALOG[event.type].forms[-1].shape.set_here
+    return {name: value for name, value in both.items() if name not in set_here}
 
 
 @settings(deadline=None)
