@@ -307,6 +307,23 @@ def test_which_columns_it_needs_and_how_well_it_fits() -> None:
     assert found.share_of(["RO", "顾问", "at", "车架号", "其他"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "column"),
+    [
+        ("a.b[0]", "a"),
+        ("join('x y', [a, b])", "a"),
+        ("staff[?contains(roles, 'ADVISOR')].key | [0]", "staff"),
+        ('"车".vin', "车"),
+        ("[0]", None),
+    ],
+)
+def test_a_path_needs_the_field_that_it_begins_with(path: str, column: str | None) -> None:
+    text = path.replace("'", "''")
+    found = mapping(f"vin: {{path: '{text}', required: true}}")
+    assert found.missing(["RO"]) == ([] if column is None else [path])
+    assert found.missing(["RO", column or ""]) == []
+
+
 def identity(cells: dict[str, Any], **changed: Any) -> str:
     context = Context(
         changed.get("store", "S1"),
