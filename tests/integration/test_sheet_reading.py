@@ -253,6 +253,15 @@ def test_the_place_of_an_odd_byte_is_told(tmp_path: Path) -> None:
     assert "line 500002" in str(refusal(path))
 
 
+def test_excel_may_name_the_delimiter(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_bytes("sep=|\r\n工单号|金额\r\nRO1|1,5;2\r\n".encode("gb18030"))
+    with open_sheet(path) as sheet:
+        assert (sheet.delimiter, sheet.encoding) == ("|", "gb18030")
+        assert [(row.number, row.cells["金额"]) for row in sheet.rows()] == [(3, "1,5;2")]
+    assert refusal(tmp_path).code == "not-a-table"
+
+
 def test_the_heading_may_be_named(tmp_path: Path) -> None:
     path = as_csv(tmp_path / "numbers.csv", [[2024, 2025], [1, 2], [3, 4]])
     assert read(path, header_row=1) == [{"2024": "1", "2025": "2"}, {"2024": "3", "2025": "4"}]
