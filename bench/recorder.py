@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
@@ -49,7 +50,7 @@ class Recorder:
                 pass
             return time.perf_counter() - begin
 
-    def __enter__(self) -> "Recorder":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -19,6 +19,7 @@ DOCUMENT: Final = HERE.parent / "docs" / "openapi.json"
 PYTHON: Final = HERE / "python"
 TYPESCRIPT: Final = HERE / "typescript"
 BATCH: Final = "application/cloudevents-batch+json"
+JSON: Final = "application/json"
 
 
 def main() -> None:
@@ -101,16 +102,18 @@ def _environment() -> Path:
 
 
 def _one_mode(document: dict[str, Any]) -> dict[str, Any]:
-    """Leave of the ways to send events the batch alone.
+    """Leave of the ways to send a body one alone: the batch of events, else JSON.
 
     The generator tells the kinds of a body apart by `isinstance`, which knows no lists of
-    something.
+    something, and reads no YAML.
     """
     for methods in document["paths"].values():
         for operation in methods.values():
             content = operation.get("requestBody", {}).get("content", {})
-            if BATCH in content:
-                operation["requestBody"]["content"] = {BATCH: content[BATCH]}
+            for mode in (BATCH, JSON):
+                if mode in content:
+                    operation["requestBody"]["content"] = {mode: content[mode]}
+                    break
     return document
 
 

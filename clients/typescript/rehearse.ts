@@ -61,6 +61,9 @@ async function main(baseUrl: string, key: string, store: string): Promise<void> 
       body: [opened, settled],
     }),
   );
+  if (typeof taken === "string") {
+    throw new Error("lines are answered to lines alone");
+  }
 
   const order = { store_id: store, ro_number: "RO1001" };
   const known = await done(
