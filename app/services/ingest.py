@@ -15,9 +15,7 @@ from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
 from app.domain.errors import PayloadTooLargeError, StrictHandlingError
 from app.domain.events.envelope import NewEvent, Rejected
-from app.domain.events.item import Item
-from app.domain.events.ndjson import read_item
-from app.domain.events.wire import STRUCTURED, Message
+from app.domain.events.wire import Message
 from app.domain.quarantine import NO_STORE, QuarantinedItem
 from app.domain.stores import is_store_code
 from app.services.appender import Appender
@@ -145,13 +143,11 @@ class IngestService:
             The id of the item; another one where the same bytes waited at its store already.
         """
         now = await self._time_source.now()
-        items = await self._present(waiting.item)
-        if isinstance(items, Rejected):
-            home = await self._home(waiting, None)
-            await self._quarantine.save_faults(*home, items.reason, items.faults, now=now)
-            return home[1]
-        known = await self._known_stores([read_item(item) for item in items], None)
-        read = [self._door.reread(item, now) for item in items]
+        present = await self._rows.expanded((waiting.item,))
+        known = await self._known_stores([value for _, value in present], None)
+        read = [
+            self._door.read(value, now=now, known_store=known.__contains__) for _, value in present
+        ]
         events = [event for event in read if isinstance(event, NewEvent)]
         store_id = read[-1].store_id
         home = await self._home(waiting, store_id if store_id in known else None)
@@ -160,17 +156,14 @@ class IngestService:
             await self._quarantine.save_faults(*home, refused.reason, refused.faults, now=now)
         else:
             # of the events of a row, the last one says that all are in
-            replays = {len(events) - 1: home}
-            unit = Facts(events[0].store_id, events, item_of=items.__getitem__, replays=replays)
+            unit = Facts(
+                events[0].store_id,
+                events,
+                item_of=lambda position: present[position][0],
+                replays={len(events) - 1: home},
+            )
             await self._appender.submit(unit)
         return home[1]
-
-    async def _present(self, item: Item) -> Sequence[Item] | Rejected:
-        """Give an item as the events that it stands for: itself, or those of a row."""
-        events = await self._rows.events_of(read_item(item))
-        if isinstance(events, list):
-            return [Item(orjson.dumps(event, default=str), STRUCTURED, {}) for event in events]
-        return (item,) if events is None else events
 
     async def _home(self, waiting: QuarantinedItem, store_id: str | None) -> tuple[str, str]:
         """Tell where an item lies; one of no store moves to its store, if that is known."""
