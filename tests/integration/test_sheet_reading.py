@@ -151,6 +151,24 @@ def test_what_a_workbook_can_not_say_is_not_taken_for_empty(tmp_path: Path) -> N
     ]
 
 
+def test_a_page_that_was_made_by_a_program(tmp_path: Path) -> None:
+    path = tmp_path / "结算.xls"
+    path.write_text(
+        """<?xml version="1.0" encoding="gbk"?><html><body>
+        <table><tr><td>菜单</td></tr></table>
+        <table><thead><tr><th colspan="3">结算单</th></tr>
+        <tr><th>工单号<th>描述<th>工时费</tr></thead>
+        <tbody><tr><td rowspan="2">RO1<!-- x --><td>异响<br>漏油<td>1,200.00</tr>
+        <tr><td><table><tr><td>内</td><td>层</td></tr></table><td>&nbsp;30</tr></tbody></table>""",
+        encoding="gbk",
+    )
+    rows = read(path)
+    assert rows[0] == {"工单号": "RO1", "描述": "异响\n漏油", "工时费": "1,200.00"}
+    assert (rows[1]["工单号"], rows[1]["工时费"].strip()) == ("RO1", "30")
+    assert read(path, sheet="1", header_row=1) == []
+    assert refusal(path, sheet="9").code == "no-such-sheet"
+
+
 def test_sheets_are_chosen_by_name_by_number_or_as_the_first_that_shows(tmp_path: Path) -> None:
     book, first = sheet_of(tmp_path)
     first.sheet_state = "hidden"
@@ -233,6 +251,15 @@ def test_the_place_of_an_odd_byte_is_told(tmp_path: Path) -> None:
     path = tmp_path / "broken.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 500_000 + b"\xff\x80,x\n")
     assert "line 500002" in str(refusal(path))
+
+
+def test_excel_may_name_the_delimiter(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_bytes("sep=|\r\n工单号|金额\r\nRO1|1,5;2\r\n".encode("gb18030"))
+    with open_sheet(path) as sheet:
+        assert (sheet.delimiter, sheet.encoding) == ("|", "gb18030")
+        assert [(row.number, row.cells["金额"]) for row in sheet.rows()] == [(3, "1,5;2")]
+    assert refusal(tmp_path).code == "not-a-table"
 
 
 def test_the_heading_may_be_named(tmp_path: Path) -> None:
