@@ -77,6 +77,7 @@ class InboxService:
         stores: StoreDirectory,
         machine_time: TimeSource,
         lease: timedelta = LEASE,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
         self._inbox = inbox
@@ -85,6 +86,7 @@ class InboxService:
         self._stores = stores
         self._machine_time = machine_time
         self._lease = lease
+        self._monotonic = monotonic
         self._watched: dict[Path, _Watched] = {}
         self._troubles: dict[Path, str] = {}
 
@@ -197,7 +199,7 @@ class InboxService:
         """Whether nobody writes a file any more, as far as can be told."""
         if file.is_marked:
             return True
-        now = time.monotonic()
+        now = self._monotonic()
         watched = self._watched.get(file.path)
         if watched is None or watched.look != file.look:
             watched = self._watched[file.path] = _Watched(file.look, now)

@@ -75,19 +75,20 @@ async def test_what_could_not_be_taken_comes_back_with_line_pointer_and_reason(
 async def test_a_file_is_left_alone_until_it_has_settled_or_is_marked(
     factory: Factory, shop: Path
 ) -> None:
-    inbox = watch(factory, shop.parent, settle_seconds=0.2)
+    clock = [100.0]
+    inbox = watch(factory, shop.parent, settle_seconds=10, monotonic=lambda: clock[0])
     growing = shop / "a.ndjson"
     growing.write_bytes(lines([opened("R1")]))
     for name in (".hidden", "b.ndjson.part", "~$c.xlsx", "d.tmp", "e.crdownload"):
         (shop / name).write_bytes(lines([opened("R9")]))
     assert await inbox.tick() == 0
-    await asyncio.sleep(0.15)
+    clock[0] += 9
     with growing.open("ab") as file:
         file.write(lines([opened("R2")]))
     assert await inbox.tick() == 0, "it has just grown"
-    await asyncio.sleep(0.15)
+    clock[0] += 9
     assert await inbox.tick() == 0, "it has not rested for long enough"
-    await asyncio.sleep(0.1)
+    clock[0] += 2
     assert await inbox.tick() == 1
     (shop / "m.ndjson").write_bytes(lines([opened("R3")]))
     (shop / "m.ndjson.done").touch()
