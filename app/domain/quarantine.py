@@ -6,12 +6,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
+from app.domain.access import Principal
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
 from app.domain.events.item import Item
+from app.domain.events.wire import STRUCTURED
 
 NO_STORE: Final = ""
 """Where items lie whose store is unknown or can't be read."""
+
+KEY_NOT_BOUND: Final = "key-not-bound"
+"""Code of the fault of an event whose sender's key isn't bound to the store that it names."""
 
 
 class QuarantineState(StrEnum):
@@ -22,15 +29,51 @@ class QuarantineState(StrEnum):
     DISCARDED = "discarded"
 
 
+class Actor(msgspec.Struct, frozen=True):
+    """Who did something with an item: the caller's id, which lasts, and its name, for people."""
+
+    id: str
+    name: str
+
+    @classmethod
+    def of(cls, principal: Principal) -> "Actor":
+        """Name a caller."""
+        return cls(principal.id, principal.name)
+
+
+SERVICE: Final = Actor("servicelane", "Servicelane")
+"""The service itself: what it replays without being asked."""
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """What somebody made of an item: the event as it is sent in from then on.
+
+    Attributes:
+        at: When.
+        by: Who.
+        means: How it was made: `event` was handed in, a `patch`, or names of suggestions.
+        event: JSON text of the event in structured form.
+    """
+
+    at: datetime
+    by: Actor
+    means: str
+    event: str
+
+
 @dataclass(frozen=True, slots=True)
 class QuarantinedItem:
     """An item in quarantine, with all that is known of it.
 
     Attributes:
         store_id: Of the event, None where no known store could be read.
+        faults: Of the event as it is now: as it was corrected last, else as it was sent.
+        item: As it was sent; it never changes.
         source: As far as it could be read, like `event_id`, `type` and `subject`.
         seen_count: How often the same bytes were sent while it waited.
         seq: Of the event that it became.
+        resolved_by: Who replayed or discarded it.
+        corrections: In order; none loses the one before.
     """
 
     store_id: str | None
@@ -49,14 +92,35 @@ class QuarantinedItem:
     seq: int | None
     resolved_at: datetime | None
     discard_reason: str | None
+    resolved_by: Actor | None = None
+    corrections: Sequence[Correction] = ()
+
+    @property
+    def home(self) -> str:
+        """The store with which it lies."""
+        return self.store_id or NO_STORE
+
+    @property
+    def present(self) -> Item:
+        """The item as a replay sends it in: as it was corrected last, else as it was sent."""
+        return corrected(self.corrections[-1].event) if self.corrections else self.item
+
+
+def corrected(event: str) -> Item:
+    """Make an item of the JSON text of an event."""
+    return Item(event.encode(), STRUCTURED, {})
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineFilter:
-    """Which items a list shows.
+    """Which items are meant; None: whatever it is.
 
     Attributes:
         stores: Codes of stores, `NO_STORE` where items of no store shall show; None: all.
+        received_from: Inclusive.
+        received_until: Exclusive.
+        fault: Part of the code or of the pointer of one of its faults, in any case.
+        awaits_store: Code of a store that was unknown when the event came.
     """
 
     stores: Sequence[str] | None = None
@@ -64,3 +128,51 @@ class QuarantineFilter:
     reason: Reason | None = None
     source: str | None = None
     type: str | None = None
+    subject: str | None = None
+    received_from: datetime | None = None
+    received_until: datetime | None = None
+    fault: str | None = None
+    awaits_store: str | None = None
+
+
+class CountBy(StrEnum):
+    """What items are counted by."""
+
+    STORE = "store"
+    REASON = "reason"
+    SOURCE = "source"
+    TYPE = "type"
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineCount:
+    """How many items are alike in what they are counted by; the rest is None.
+
+    Attributes:
+        store_id: `NO_STORE` for items of no store.
+        items: How many.
+        repeats: How often the same bytes were sent again while they waited.
+    """
+
+    store_id: str | None
+    reason: Reason | None
+    source: str | None
+    type: str | None
+    items: int
+    repeats: int
+    oldest_received_at: datetime
+    newest_received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits at one store for one reason.
+
+    Attributes:
+        store_id: `NO_STORE` for items of no store.
+    """
+
+    store_id: str
+    reason: Reason
+    waiting: int
+    oldest_received_at: datetime

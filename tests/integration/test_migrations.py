@@ -137,6 +137,7 @@ async def test_every_unique_key_leads_with_the_store(connection: Connection) -> 
         "access_key",
         "alembic_version",
         "installation",
+        "quarantine_run",
         "sandbox_clock",
         "webhook_endpoint",
     ]
