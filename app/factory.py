@@ -11,6 +11,7 @@ from app.db.installation import InstallationRepository
 from app.db.migrations import expected_revision
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
+from app.db.quarantine_runs import QuarantineRunRepository
 from app.db.sandbox import SandboxRepository
 from app.db.stores import StoreRepository
 from app.db.subjects import SubjectRepository
@@ -33,9 +34,12 @@ from app.services.kpis import KpiService
 from app.services.metrics import MetricsService
 from app.services.nightly import NightlyService
 from app.services.quarantine import QuarantineService
+from app.services.quarantine_runs import QuarantineRunService
 from app.services.repair_orders import RepairOrderService, TimelineService
+from app.services.replays import ReplayService
 from app.services.sandbox import SandboxService
 from app.services.stores import StoreDirectory, StoreService
+from app.services.suggestions import SuggestionService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
 from app.services.webhook_delivery import WebhookDispatcher
 from app.services.webhooks import WebhookService
@@ -156,7 +160,42 @@ class Factory:
     def quarantine(self) -> QuarantineService:
         """What could not be taken."""
         return QuarantineService(
-            self._quarantine_repository, ingest=self.ingest, time_source=self.time_source
+            self._quarantine_repository,
+            replays=self._replays,
+            suggestions=self._suggestions,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def quarantine_runs(self) -> QuarantineRunService:
+        """Replays and discardings of many items."""
+        return QuarantineRunService(
+            QuarantineRunRepository(self.database.read),
+            repository=self._quarantine_repository,
+            replays=self._replays,
+            suggestions=self._suggestions,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def _replays(self) -> ReplayService:
+        return ReplayService(
+            self.database.read,
+            repository=self._quarantine_repository,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def _suggestions(self) -> SuggestionService:
+        return SuggestionService(
+            door=self._door,
+            stores=self.store_directory,
+            store_repository=self._store_repository,
+            timelines=self._timeline_repository,
+            time_source=self.time_source,
         )
 
     @cached_property

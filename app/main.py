@@ -33,6 +33,7 @@ from app.routers import (
     jobs,
     kpis,
     quarantine,
+    quarantine_runs,
     repair_orders,
     sandbox,
     stores,
@@ -53,6 +54,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     kpis.router,
     jobs.router,
     stores.router,
+    quarantine_runs.router,
     quarantine.router,
     webhooks.router,
     sandbox.router,
@@ -94,6 +96,9 @@ about to break, and turns the same facts into KPIs that open down to the repair 
 
 _FORGET_SECONDS: Final = 3600.0
 """How often it is looked for what was kept long enough."""
+
+_RUNS_SECONDS: Final = 1.0
+"""How often runs over the quarantine are looked for."""
 
 _FRAMEWORK_SUCCESS: Final = "Successful Response"
 
@@ -167,6 +172,7 @@ def ticks_of(factory: Factory) -> list[Tick]:
         Tick("webhooks", factory.settings.webhook_interval_seconds, webhooks_out.tick),
         Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
         Tick("metrics", factory.settings.refresh_interval_seconds, factory.metrics.refresh_behind),
+        Tick("quarantine-runs", _RUNS_SECONDS, factory.quarantine_runs.tick),
         Tick("nightly", factory.settings.nightly_interval_seconds, factory.nightly.tick),
     ]
 

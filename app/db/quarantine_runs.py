@@ -44,10 +44,11 @@ _CLAIM = f"""
          ORDER BY run_id LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING {_COLUMNS}
 """
-_SAVE = """
+_SAVE = f"""
     UPDATE quarantine_run
        SET accepted = $3, discarded = $4, waiting = $5, position = $6, lease_until = $7
-     WHERE run_id = $1 AND claimed_by = $2 AND state = 'running'
+     WHERE run_id = $1 AND claimed_by = $2 AND state IN ('running', 'cancelled')
+    RETURNING {_COLUMNS}
 """
 _FINISH = f"""
     UPDATE quarantine_run SET state = $3, finished_at = $4, error = $5
@@ -149,9 +150,13 @@ class QuarantineRunRepository:
         row = await self._pool.fetchrow(_CLAIM, now, claimed_by, lease_until)
         return None if row is None else _run(row)
 
-    async def save(self, run: QuarantineRun, *, lease_until: datetime) -> bool:
-        """Note how far a run is, and lengthen its lease; False if it is no longer this claim's."""
-        status = await self._pool.execute(
+    async def save(self, run: QuarantineRun, *, lease_until: datetime) -> QuarantineRun | None:
+        """Note how far a run is, and lengthen its lease.
+
+        Returns:
+            The run, which may be cancelled by now; None if it is no longer this claim's.
+        """
+        row = await self._pool.fetchrow(
             _SAVE,
             run.run_id,
             run.claimed_by,
@@ -161,7 +166,7 @@ class QuarantineRunRepository:
             run.position,
             lease_until,
         )
-        return status != "UPDATE 0"
+        return None if row is None else _run(row)
 
     async def finish(
         self, run: QuarantineRun, state: RunState, *, now: datetime, error: str | None = None

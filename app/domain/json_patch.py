@@ -1,5 +1,6 @@
 """JSON Patch (RFC 6902): all six operations, on a copy; all of a patch or nothing of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
@@ -8,7 +9,8 @@ from app.domain.errors import InvalidInputError
 
 MAX_OPERATIONS: Final = 1_000
 
-_INDEX_DIGITS: Final = frozenset("0123456789")
+_INDEX: Final = re.compile(r"0|[1-9][0-9]*")
+_OPERATIONS: Final = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 
 
 class _CannotApplyError(Exception):
@@ -24,13 +26,30 @@ def apply_patch(document: Any, patch: Sequence[Mapping[str, Any]]) -> Any:
     if len(patch) > MAX_OPERATIONS:
         detail = f"A patch has at most {MAX_OPERATIONS} operations."
         raise InvalidInputError.at("", "too-long", detail)
-    document = deepcopy(document)
+    try:
+        document = deepcopy(document)
+    except RecursionError:
+        detail = "The document is nested too deeply."
+        raise InvalidInputError.at("", "too-deep", detail) from None
     for number, operation in enumerate(patch):
         try:
             document = _apply(document, operation)
         except _CannotApplyError as error:
             raise InvalidInputError.at(f"/{number}", "cannot-apply", str(error)) from None
     return document
+
+
+def check_patch(patch: Sequence[Mapping[str, Any]]) -> None:
+    """Check the form of a patch without a document.
+
+    Raises:
+        InvalidInputError: An operation is malformed; pointers lead into the patch.
+    """
+    for number, operation in enumerate(patch):
+        try:
+            _check(operation)
+        except _CannotApplyError as error:
+            raise InvalidInputError.at(f"/{number}", "cannot-apply", str(error)) from None
 
 
 def get_at(document: Any, pointer: str) -> Any:
@@ -41,20 +60,29 @@ def get_at(document: Any, pointer: str) -> Any:
         return None
 
 
-def _apply(document: Any, operation: Mapping[str, Any]) -> Any:
+def _check(operation: Mapping[str, Any]) -> None:
     name = operation.get("op")
+    if name not in _OPERATIONS:
+        raise _CannotApplyError(
+            "`op` must be add, remove, replace, move, copy or test (RFC 6902)."
+        )
+    _tokens(_text(operation, "path"))
+    if name in {"move", "copy"}:
+        _tokens(_text(operation, "from"))
+    elif name != "remove":
+        _value(operation)
+
+
+def _apply(document: Any, operation: Mapping[str, Any]) -> Any:
+    _check(operation)
     path = _tokens(_text(operation, "path"))
-    match name:
+    match operation["op"]:
         case "add":
             return _add(document, path, deepcopy(_value(operation)))
         case "remove":
             return _remove(document, path)[0]
         case "replace":
-            _get(document, path)
-            if not path:
-                return deepcopy(_value(operation))
-            document, _ = _remove(document, path)
-            return _add(document, path, deepcopy(_value(operation)))
+            return _replace(document, path, deepcopy(_value(operation)))
         case "move":
             origin = _tokens(_text(operation, "from"))
             if path[: len(origin)] == origin and path != origin:
@@ -64,14 +92,10 @@ def _apply(document: Any, operation: Mapping[str, Any]) -> Any:
         case "copy":
             value = _get(document, _tokens(_text(operation, "from")))
             return _add(document, path, deepcopy(value))
-        case "test":
+        case _:
             if not _same(_get(document, path), _value(operation)):
                 raise _CannotApplyError("The value there is another one.")
             return document
-        case _:
-            raise _CannotApplyError(
-                "`op` must be add, remove, replace, move, copy or test (RFC 6902)."
-            )
 
 
 def _text(operation: Mapping[str, Any], name: str) -> str:
@@ -119,6 +143,15 @@ def _add(document: Any, path: Sequence[str], value: Any) -> Any:
     return document
 
 
+def _replace(document: Any, path: Sequence[str], value: Any) -> Any:
+    _get(document, path)
+    if not path:
+        return value
+    parent, last = _get(document, path[:-1]), path[-1]
+    parent[last if isinstance(parent, dict) else int(last)] = value
+    return document
+
+
 def _remove(document: Any, path: Sequence[str]) -> tuple[Any, Any]:
     """Return the document without the value, and the value."""
     if not path:
@@ -132,12 +165,13 @@ def _remove(document: Any, path: Sequence[str]) -> tuple[Any, Any]:
     return document, value
 
 
-def _index(token: str, last: int) -> int:
-    if not token or set(token) - _INDEX_DIGITS or (token[0] == "0" and token != "0"):
-        raise _CannotApplyError(f"`{token}` is no index of a list.")
-    if len(token) > len(str(max(last, 0))) or int(token) > last:
-        raise _CannotApplyError(f"The list has no element {token}.")
-    return int(token)
+def _index(name: str, last: int) -> int:
+    """Read an index of a list (RFC 6901): digits without leading zeros."""
+    if not _INDEX.fullmatch(name):
+        raise _CannotApplyError(f"`{name}` is no index of a list.")
+    if len(name) > len(str(max(last, 0))) or int(name) > last:
+        raise _CannotApplyError(f"The list has no element {name}.")
+    return int(name)
 
 
 def _nowhere(token: str) -> _CannotApplyError:

@@ -1,17 +1,19 @@
 """What lies in quarantine: an item's own bytes, and why the log could not take it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from app.domain.access import Principal
-from app.domain.errors import Fault
+from app.domain.errors import Fault, InvalidInputError
 from app.domain.events.envelope import Reason
 from app.domain.events.item import Item
+from app.domain.events.shape import storable
 from app.domain.events.wire import STRUCTURED
 
 NO_STORE: Final = ""
@@ -53,12 +55,16 @@ class Correction(msgspec.Struct, frozen=True):
         by: Who.
         means: How it was made: `event` was handed in, a `patch`, or names of suggestions.
         event: JSON text of the event in structured form.
+        first: JSON texts of events that enter before it, such as the retraction of an older one.
+        run_id: The run that made it.
     """
 
     at: datetime
     by: Actor
     means: str
     event: str
+    first: tuple[str, ...] = ()
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,22 @@ class QuarantinedItem:
     def present(self) -> Item:
         """The item as a replay sends it in: as it was corrected last, else as it was sent."""
         return corrected(self.corrections[-1].event) if self.corrections else self.item
+
+
+def event_text(event: Mapping[str, Any]) -> str:
+    """Write an event as JSON text that can be kept, whatever characters it holds.
+
+    Raises:
+        InvalidInputError: It holds what JSON has no form for.
+    """
+    try:
+        text = json.dumps(event, ensure_ascii=False, allow_nan=False)
+        if not storable(text):
+            text = json.dumps(event, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        detail = "The event holds a number that is no JSON, or is nested too deeply."
+        raise InvalidInputError.at("", "not-json", detail) from None
+    return text
 
 
 def corrected(event: str) -> Item:

@@ -14,10 +14,10 @@ from typing import Any
 from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quarantine_row
 from app.domain.access import Principal
 from app.domain.errors import Fault, PayloadTooLargeError
-from app.domain.events.envelope import NewEvent, Rejected
-from app.domain.events.wire import Message, read_message
-from app.domain.quarantine import NO_STORE, QuarantinedItem
-from app.domain.stores import is_store_code
+from app.domain.events.envelope import NewEvent, Reason, Rejected
+from app.domain.events.wire import Message
+from app.domain.quarantine import KEY_NOT_BOUND, NO_STORE
+from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
 from app.services.group_states import YIELD_EVERY
@@ -71,7 +71,7 @@ class IngestService:
         outcomes: list[Outcome | None] = [None] * len(message.items)
         warnings: dict[int, tuple[Fault, ...]] = {}
         units: dict[str, _Part] = defaultdict(_Part)
-        refused = _Refused(message)
+        refused = _Refused(message, principal)
         for position, item in enumerate(message.items):
             event = self._door.read(item, now=now, known_store=known.__contains__)
             if isinstance(event, Rejected):
@@ -90,40 +90,11 @@ class IngestService:
         )
         return Taken(message.items, outcomes, warnings)
 
-    async def replay(self, waiting: QuarantinedItem) -> str:
-        """Send a waiting item in again; if it still can't be taken, what is wrong is noted.
-
-        One whose store was unknown lies with its store from now on, if that is known.
-
-        Returns:
-            The id of the item; another one where the same bytes waited at its store already.
-        """
-        item = waiting.item
-        now = await self._time_source.now()
-        message = read_message(item.body, item.content_type, item.attributes)
-        known = await self._known_stores(message.items, None)
-        event = self._door.reread(item, now)
-        home = (waiting.store_id or NO_STORE, waiting.quarantine_id)
-        store_id = event.store_id
-        if waiting.store_id is None and store_id is not None and store_id in known:
-            home = store_id, await self._quarantine.move(home[1], to_store=store_id)
-        if isinstance(event, Rejected):
-            await self._quarantine.save_faults(*home, event.reason, event.faults, now=now)
-        else:
-            await self._appender.submit(
-                Facts(event.store_id, [event], item_of=lambda _: item, replays={0: home})
-            )
-        return home[1]
-
-    async def _known_stores(
-        self, items: Sequence[Any], principal: Principal | None
-    ) -> Collection[str]:
+    async def _known_stores(self, items: Sequence[Any], principal: Principal) -> Collection[str]:
         """Look up the stores that the events name, without those that the caller may not write."""
-        named = {item.get("store") for item in items if isinstance(item, dict)}
-        codes = [code for code in named if isinstance(code, str) and is_store_code(code)]
-        if principal is not None:
-            codes = [code for code in codes if principal.may(code)]
-        return await self._stores.get_many(codes)
+        return await self._stores.get_many(
+            [code for code in named_stores(items) if principal.may(code)]
+        )
 
     async def _append(
         self, store_id: str, part: "_Part", message: Message, outcomes: list[Outcome | None]
@@ -157,8 +128,9 @@ class _Part:
 class _Refused:
     """What of a message could not be read."""
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, principal: Principal) -> None:
         self._message = message
+        self._principal = principal
         self._rows: dict[tuple[str, bytes], QuarantineRow] = {}
         self.outcomes: list[Quarantined] = []
 
@@ -173,22 +145,36 @@ class _Refused:
         """Take in the event at a position, under its store if that is known."""
         item = self._message.item(position)
         store_id = rejected.store_id if rejected.store_id in known else None
-        outcome = Quarantined(
-            rejected.reason, rejected.faults, store_id or NO_STORE, item.body_hash
-        )
+        faults, awaits_store = rejected.faults, None
+        if rejected.reason is Reason.UNKNOWN_STORE and rejected.store_id is not None:
+            if self._principal.may(rejected.store_id):
+                awaits_store = rejected.store_id
+            else:
+                faults = (_not_bound(rejected.store_id),)
+        outcome = Quarantined(rejected.reason, faults, store_id or NO_STORE, item.body_hash)
         add_row(
             self._rows,
             quarantine_row(
                 item,
                 store_id=outcome.store_id,
                 reason=rejected.reason,
-                faults=rejected.faults,
+                faults=faults,
                 source=rejected.source,
                 event_id=rejected.id,
                 event_type=rejected.type,
                 subject=rejected.subject,
                 now=now,
+                awaits_store=awaits_store,
             ),
         )
         self.outcomes.append(outcome)
         return outcome
+
+
+def _not_bound(store_id: str) -> Fault:
+    return Fault(
+        "/store",
+        KEY_NOT_BOUND,
+        f"The key that sent it is not bound to store {store_id}; whether there is such a store "
+        "is not told.",
+    )

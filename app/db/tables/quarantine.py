@@ -130,7 +130,9 @@ class QuarantineRun(Table, table=True):
     waiting: dict[str, Any] = Field(
         sa_type=JSONB, sa_column_kwargs={"server_default": text("'{}'")}
     )
-    position: str = Field(default="", sa_type=Text, sa_column_kwargs={"server_default": text("''")})
+    position: str = Field(
+        default="", sa_type=Text, sa_column_kwargs={"server_default": text("''")}
+    )
     claimed_by: str | None = Field(default=None, sa_type=Text)
     lease_until: datetime | None = Field(default=None, sa_type=INSTANT)
     started_at: datetime | None = Field(default=None, sa_type=INSTANT)

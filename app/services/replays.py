@@ -1,0 +1,280 @@
+"""Replays: items of the quarantine enter the log, or wait on with what is wrong with them now.
+
+Hundreds at a time: they are read at the door again, lie with their stores from then on if those
+are known by now, and go to the appender, one unit of work per store.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.db.engine import Pool
+from app.db.event_log import EventLog
+from app.db.quarantine import Place, QuarantineRepository
+from app.domain.errors import Fault, InvalidInputError, MalformedBodyError
+from app.domain.events.envelope import NewEvent, Reason, Rejected
+from app.domain.events.item import Item
+from app.domain.events.retraction import EventRetracted
+from app.domain.events.wire import read_message
+from app.domain.quarantine import Actor, Correction, QuarantinedItem, corrected
+from app.domain.stores import named_stores
+from app.services.appender import Appender
+from app.services.door import Door
+from app.services.group_states import YIELD_EVERY
+from app.services.stores import StoreDirectory
+from app.services.time_source import TimeSource
+from app.services.units import Facts, Outcome, Quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An item to replay.
+
+    Attributes:
+        correction: What is made of it first; it is kept, whatever comes of it.
+    """
+
+    item: QuarantinedItem
+    correction: Correction | None = None
+
+    @property
+    def present(self) -> Item:
+        """What is sent in."""
+        if self.correction is not None:
+            return corrected(self.correction.event)
+        return self.item.present
+
+    @property
+    def first(self) -> Sequence[Item]:
+        """What enters before it."""
+        made = self.correction or next(reversed(self.item.corrections), None)
+        return () if made is None else [corrected(event) for event in made.first]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of an attempt.
+
+    Attributes:
+        quarantine_id: Of the item now: another one if the same bytes waited at its store already.
+        waits: Why it waits on; None if it is in the log.
+    """
+
+    quarantine_id: str
+    waits: Reason | None
+
+
+@dataclass(slots=True)
+class _Part:
+    """What enters the log of one store."""
+
+    events: list[NewEvent] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    places: dict[int, Place] = field(default_factory=dict)
+    ids: dict[int, str] = field(default_factory=dict)
+
+
+def value_of(item: Item) -> Any:
+    """Read an item as the JSON value that the door is given; None if it is no JSON."""
+    try:
+        return read_message(item.body, item.content_type, item.attributes).items[0]
+    except (MalformedBodyError, IndexError):
+        return None
+
+
+class ReplayService:
+    """Sends items in again."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        repository: QuarantineRepository,
+        appender: Appender,
+        door: Door,
+        stores: StoreDirectory,
+        time_source: TimeSource,
+    ) -> None:
+        self._pool = pool
+        self._repository = repository
+        self._appender = appender
+        self._door = door
+        self._stores = stores
+        self._time_source = time_source
+
+    async def replay(
+        self,
+        attempts: Sequence[Attempt],
+        *,
+        by: Actor,
+        stores: Collection[str] | None,
+        run_id: str | None = None,
+    ) -> dict[str, Replayed]:
+        """Replay items; what came of each is durable when this returns. Harmless to repeat.
+
+        Args:
+            attempts: In the order in which their events shall enter, each item once.
+            by: Who replays them.
+            stores: The only stores into which they may enter; None: any.
+            run_id: The run that they are replayed in.
+
+        Returns:
+            What came of each, by the item's id; what waited no more is missing.
+        """
+        now = await self._time_source.now()
+        reads, known = await self._read(attempts, stores, now)
+        places = await self._move(attempts, reads, known)
+        corrections = [
+            (places[attempt.item.quarantine_id], attempt.correction)
+            for attempt in attempts
+            if attempt.correction is not None and attempt.item.quarantine_id in places
+        ]
+        if corrections:
+            await self._repository.add_corrections(corrections)
+        done: dict[str, Replayed] = {}
+        refused: list[tuple[Place, Reason, Iterable[Fault]]] = []
+        parts: dict[str, _Part] = defaultdict(_Part)
+        for attempt, read in zip(attempts, reads, strict=True):
+            item = attempt.item
+            place = places.get(item.quarantine_id)
+            if place is None:
+                continue
+            if isinstance(read, Rejected):
+                refused.append((place, read.reason, read.faults))
+                done[item.quarantine_id] = Replayed(place[1], read.reason)
+            else:
+                self._add(parts[read.store_id], attempt, read, place, now)
+        if refused:
+            await self._repository.save_faults(refused, now=now, run_id=run_id)
+        for replayed in await asyncio.gather(
+            *(self._enter(store_id, part, by, run_id) for store_id, part in parts.items())
+        ):
+            done |= replayed
+        return done
+
+    async def rehearse(
+        self, attempts: Sequence[Attempt], *, stores: Collection[str] | None
+    ) -> dict[str, Replayed]:
+        """Tell what would come of a replay; changes nothing."""
+        now = await self._time_source.now()
+        reads, _ = await self._read(attempts, stores, now)
+        events = [read for read in reads if isinstance(read, NewEvent)]
+        aims: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for event in events:
+            if isinstance(event.payload, EventRetracted):
+                aims[event.store_id].append((event.payload.source, event.payload.id))
+        async with self._pool.acquire() as connection:
+            log = EventLog(connection)
+            identities = [(event.store_id, event.source, event.id) for event in events]
+            known = (await log.read_group([], identities, [])).identities
+            targets = {
+                (store_id, *target)
+                for store_id, named in aims.items()
+                for target in await log.find_targets(store_id, named)
+            }
+        contents = {identities[position]: found[1] for position, found in known.items()}
+        done = {}
+        for attempt, read in zip(attempts, reads, strict=True):
+            waits = _would_wait(read, contents, targets)
+            quarantine_id = attempt.item.quarantine_id
+            done[quarantine_id] = Replayed(quarantine_id, waits)
+            if waits is None and isinstance(read, NewEvent):
+                targets.add((read.store_id, read.source, read.id))
+        return done
+
+    async def _read(
+        self, attempts: Sequence[Attempt], stores: Collection[str] | None, now: datetime
+    ) -> tuple[list[NewEvent | Rejected], Collection[str]]:
+        """Read items as the door does; gives with them the stores that are known."""
+        values = [value_of(attempt.present) for attempt in attempts]
+        codes = [code for code in named_stores(values) if stores is None or code in stores]
+        known = await self._stores.get_many(codes)
+        reads: list[NewEvent | Rejected] = []
+        for number, (attempt, value) in enumerate(zip(attempts, values, strict=True), start=1):
+            if value is None:
+                item = attempt.item
+                reads.append(Rejected(item.reason, tuple(item.faults)))
+            else:
+                reads.append(self._door.read(value, now=now, known_store=known.__contains__))
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return reads, known
+
+    async def _move(
+        self,
+        attempts: Sequence[Attempt],
+        reads: Sequence[NewEvent | Rejected],
+        known: Collection[str],
+    ) -> dict[str, Place]:
+        """Let items lie with the stores that they are read as events of; gives where each lies."""
+        places: dict[str, Place] = {}
+        moving: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for attempt, read in zip(attempts, reads, strict=True):
+            item = attempt.item
+            places[item.quarantine_id] = item.home, item.quarantine_id
+            if read.store_id is not None and read.store_id in known and read.store_id != item.home:
+                moving[item.home, read.store_id].append(item.quarantine_id)
+        for (from_store, to_store), ids in moving.items():
+            moved = await self._repository.move(ids, from_store=from_store, to_store=to_store)
+            for quarantine_id in ids:
+                del places[quarantine_id]
+                if quarantine_id in moved:
+                    places[quarantine_id] = to_store, moved[quarantine_id]
+        return places
+
+    def _add(
+        self, part: _Part, attempt: Attempt, event: NewEvent, place: Place, now: datetime
+    ) -> None:
+        """Let an event enter, behind those that are to enter before it."""
+        for item in attempt.first:
+            first = self._door.reread(item, now)
+            if isinstance(first, Rejected):
+                raise InvalidInputError(first.faults)
+            part.events.append(first)
+            part.items.append(item)
+        part.places[len(part.events)] = place
+        part.ids[len(part.events)] = attempt.item.quarantine_id
+        part.events.append(event)
+        part.items.append(attempt.present)
+
+    async def _enter(
+        self, store_id: str, part: _Part, by: Actor, run_id: str | None
+    ) -> dict[str, Replayed]:
+        facts = Facts(
+            store_id,
+            part.events,
+            item_of=part.items.__getitem__,
+            replays=part.places,
+            replayed_by=by,
+            run_id=run_id,
+        )
+        await self._appender.submit(facts)
+        return {
+            quarantine_id: Replayed(part.places[position][1], _reason(facts.outcomes[position]))
+            for position, quarantine_id in part.ids.items()
+        }
+
+
+def _reason(outcome: Outcome) -> Reason | None:
+    return outcome.reason if isinstance(outcome, Quarantined) else None
+
+
+def _would_wait(
+    read: NewEvent | Rejected,
+    contents: dict[tuple[str, str, str], bytes],
+    targets: Collection[tuple[str, str, str]],
+) -> Reason | None:
+    """Tell why an event would wait; takes note of its identity (A8: the first is the fact)."""
+    if isinstance(read, Rejected):
+        return read.reason
+    identity = read.store_id, read.source, read.id
+    if contents.setdefault(identity, read.content_hash) != read.content_hash:
+        return Reason.IDENTITY_CONFLICT
+    payload = read.payload
+    if isinstance(payload, EventRetracted):
+        aim = read.store_id, payload.source, payload.id
+        return None if aim in targets else Reason.RETRACTION_TARGET_UNKNOWN
+    return None
