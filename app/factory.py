@@ -30,9 +30,11 @@ from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
 from app.services.ingest import IngestService
+from app.services.instruments import Instruments
 from app.services.kpis import KpiService
 from app.services.metrics import MetricsService
 from app.services.nightly import NightlyService
+from app.services.operations import OperationsService
 from app.services.quarantine import QuarantineService
 from app.services.quarantine_runs import QuarantineRunService
 from app.services.repair_orders import RepairOrderService, TimelineService
@@ -54,6 +56,7 @@ class Factory:
         database: Its connections.
         time_source: The machine's time, the sandbox's, or what a test passes in.
         policies: The rules that facts are judged and windows are set by.
+        instruments: What operators watch.
     """
 
     def __init__(
@@ -64,10 +67,12 @@ class Factory:
         content_secret: bytes,
         time_source: TimeSource | None = None,
         policies: Policies = DEFAULT_POLICIES,
+        instruments: Instruments | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.policies = policies
+        self.instruments = instruments or Instruments()
         self._content_secret = content_secret
         self.time_source = time_source or self._default_time_source()
 
@@ -142,6 +147,7 @@ class Factory:
             policies=self.policies,
             time_source=self.time_source,
             reparse=self._door.reread,
+            instruments=self.instruments,
         )
 
     @cached_property
@@ -154,6 +160,7 @@ class Factory:
             time_source=self.time_source,
             door=self._door,
             max_batch=self.settings.max_batch,
+            instruments=self.instruments,
         )
 
     @cached_property
@@ -314,6 +321,16 @@ class Factory:
         return HealthService(self.database.read, expected_revision=expected_revision())
 
     @cached_property
+    def operations(self) -> OperationsService:
+        """How the service is doing, for those who operate it."""
+        return OperationsService(
+            self.database,
+            self.instruments,
+            time_source=self.time_source,
+            cache_seconds=self.settings.metrics_cache_seconds,
+        )
+
+    @cached_property
     def sandbox(self) -> SandboxService:
         """The time that can be moved, where the settings allow it."""
         return SandboxService(
@@ -339,7 +356,10 @@ class Factory:
 
 @asynccontextmanager
 async def open_factory(
-    settings: Settings, *, time_source: TimeSource | None = None
+    settings: Settings,
+    *,
+    time_source: TimeSource | None = None,
+    instruments: Instruments | None = None,
 ) -> AsyncIterator[Factory]:
     """Open the database of the settings, which is migrated, and build on it; close all in the end.
 
@@ -362,6 +382,7 @@ async def open_factory(
             database=database,
             content_secret=bytes.fromhex(secret),
             time_source=time_source,
+            instruments=instruments,
         )
         try:
             yield factory

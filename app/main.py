@@ -32,6 +32,7 @@ from app.routers import (
     health,
     jobs,
     kpis,
+    metrics,
     quarantine,
     quarantine_runs,
     repair_orders,
@@ -41,6 +42,7 @@ from app.routers import (
 )
 from app.routers.schemas.events import event_components
 from app.scheduler import Scheduler, Tick
+from app.services.instruments import Instruments
 from app.services.time_source import TimeSource
 from app.settings import Settings
 from app.telemetry import REQUEST_ID_HEADER, RequestLogMiddleware
@@ -60,6 +62,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     sandbox.router,
     event_types.router,
     health.router,
+    metrics.router,
     docs.router,
 )
 """Every router, the busiest first: routes are tried in this order."""
@@ -121,13 +124,16 @@ def create_app(
         ticking: Whether clocks, webhooks and jobs run in this process.
     """
     settings = settings or Settings()
+    instruments = Instruments()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if settings.database_url is None:
             raise RuntimeError("no database: start with `servicelane serve`")
         await check_schema(settings.database_url.get_secret_value())
-        async with open_factory(settings, time_source=time_source) as factory:
+        async with open_factory(
+            settings, time_source=time_source, instruments=instruments
+        ) as factory:
             app.state.factory = factory
             await _announce(factory)
             if not ticking:
@@ -153,7 +159,7 @@ def create_app(
         redoc_url=None,
         root_path=settings.root_path,
         lifespan=lifespan,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, instruments),
         generate_unique_id_function=_operation_id,
         webhooks=webhooks.notices,
     )
@@ -177,9 +183,9 @@ def ticks_of(factory: Factory) -> list[Tick]:
     ]
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, instruments: Instruments) -> list[Middleware]:
     """Outermost first."""
-    stack = [Middleware(RequestLogMiddleware)]
+    stack = [Middleware(RequestLogMiddleware, note=instruments.note_request)]
     if settings.cors_origins:
         stack.append(
             Middleware(

@@ -11,7 +11,7 @@ import msgspec
 
 from app.domain.access import Principal
 from app.domain.errors import Fault, InvalidInputError
-from app.domain.events.envelope import Reason
+from app.domain.events.envelope import Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.events.shape import storable
 from app.domain.events.wire import STRUCTURED
@@ -110,6 +110,21 @@ class QuarantinedItem:
     def present(self) -> Item:
         """The item as a replay sends it in: as it was corrected last, else as it was sent."""
         return corrected(self.corrections[-1].event) if self.corrections else self.item
+
+
+def faults_of(rejected: Rejected, principal: Principal) -> tuple[tuple[Fault, ...], str | None]:
+    """Say what is wrong with an event, as its sender is to be told, and which store it awaits.
+
+    An event of an unknown store enters by itself once that is made, unless its sender's key is
+    bound to other stores: what a key may not write must not get in by waiting.
+    """
+    store_id = rejected.store_id
+    if rejected.reason is not Reason.UNKNOWN_STORE or store_id is None:
+        return rejected.faults, None
+    if principal.may(store_id):
+        return rejected.faults, store_id
+    detail = f"The key that sent it is not bound to store {store_id}."
+    return (Fault("/store", KEY_NOT_BOUND, detail),), None
 
 
 def event_text(event: Mapping[str, Any]) -> str:

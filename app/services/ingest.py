@@ -14,13 +14,14 @@ from typing import Any
 from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quarantine_row
 from app.domain.access import Principal
 from app.domain.errors import Fault, PayloadTooLargeError
-from app.domain.events.envelope import NewEvent, Reason, Rejected
+from app.domain.events.envelope import NewEvent, Rejected
 from app.domain.events.wire import Message
-from app.domain.quarantine import KEY_NOT_BOUND, NO_STORE
+from app.domain.quarantine import NO_STORE, faults_of
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
 from app.services.group_states import YIELD_EVERY
+from app.services.instruments import Instruments
 from app.services.stores import StoreDirectory
 from app.services.taken import Taken
 from app.services.time_source import TimeSource
@@ -39,6 +40,7 @@ class IngestService:
         time_source: TimeSource,
         door: Door,
         max_batch: int,
+        instruments: Instruments,
     ) -> None:
         self._appender = appender
         self._quarantine = quarantine
@@ -46,6 +48,7 @@ class IngestService:
         self._time_source = time_source
         self._door = door
         self._max_batch = max_batch
+        self._instruments = instruments
 
     async def ingest(self, message: Message, *, principal: Principal) -> Taken:
         """Take in a message; everything that it holds is durable when this returns.
@@ -115,6 +118,7 @@ class IngestService:
             placed = await self._quarantine.put(refused.rows)
             for outcome in refused.outcomes:
                 outcome.quarantine_id = placed[outcome.store_id, outcome.body_hash]
+            self._instruments.note_refused(outcome.reason for outcome in refused.outcomes)
 
 
 @dataclass(slots=True)
@@ -145,12 +149,7 @@ class _Refused:
         """Take in the event at a position, under its store if that is known."""
         item = self._message.item(position)
         store_id = rejected.store_id if rejected.store_id in known else None
-        faults, awaits_store = rejected.faults, None
-        if rejected.reason is Reason.UNKNOWN_STORE and rejected.store_id is not None:
-            if self._principal.may(rejected.store_id):
-                awaits_store = rejected.store_id
-            else:
-                faults = (_not_bound(rejected.store_id),)
+        faults, awaits_store = faults_of(rejected, self._principal)
         outcome = Quarantined(rejected.reason, faults, store_id or NO_STORE, item.body_hash)
         add_row(
             self._rows,
@@ -169,12 +168,3 @@ class _Refused:
         )
         self.outcomes.append(outcome)
         return outcome
-
-
-def _not_bound(store_id: str) -> Fault:
-    return Fault(
-        "/store",
-        KEY_NOT_BOUND,
-        f"The key that sent it is not bound to store {store_id}; whether there is such a store "
-        "is not told.",
-    )
