@@ -4,10 +4,12 @@ Read now and then, never on the way of a request: each statement is an aggregate
 answers, or one over a small table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import asyncpg
 
 from app.db.engine import Pool
 from app.db.quarantine import QuarantineRepository
@@ -89,13 +91,17 @@ class OperatingFiguresRepository:
             nights = await connection.fetch(_NIGHTS)
         return OperatingFigures(
             backlogs=backlogs,
-            open_runs=dict(runs),
+            open_runs=_by_state(runs),
             stores=logs["stores"],
             logged=logs["logged"],
             behind=[(store_id, lag) for store_id, lag in behind],
             clocks_due=clocks["due"],
             clocks_due_since=clocks["since"],
             clocks_failing=clocks["failing"],
-            deliveries=dict(deliveries),
-            nights=dict(nights),
+            deliveries=_by_state(deliveries),
+            nights=_by_state(nights),
         )
+
+
+def _by_state(rows: Iterable[asyncpg.Record]) -> dict[str, int]:
+    return {row[0]: row[1] for row in rows}

@@ -22,8 +22,8 @@ from app.db.operating_figures import OperatingFigures
 from app.domain.events.envelope import Reason
 from app.services.units import Accepted, Duplicate, Facts, Sweep, Unit
 
-OTHER: Final = "_other"
-"""Stands for all stores beyond the most that are listed one by one; no code begins so in full."""
+OTHER: Final = "(other)"
+"""Stands for all stores beyond those that are listed one by one; it can't be a store's code."""
 
 MOST_STORES: Final = 200
 """Stores that are listed one by one in one metric."""
@@ -150,7 +150,6 @@ class _Figures(Collector):
     def __init__(self, latest: Latest) -> None:
         self._latest = latest
 
-    @override
     def describe(self) -> list[GaugeMetricFamily]:
         """Nothing: what there is depends on what is read."""
         return []

@@ -17,6 +17,7 @@ from app.domain.events.parse import parse_event
 from app.domain.policies import DEFAULT_POLICIES, Policies
 from app.services.appender import Appender
 from app.services.clocks import ClockService
+from app.services.instruments import Instruments
 from app.services.kpis import KpiService
 from app.services.metrics import MetricsService
 from app.services.nightly import NightlyService
@@ -43,6 +44,7 @@ class Desk:
             policies=policies,
             time_source=time_source,
             reparse=lambda item, now: self._parse(orjson.loads(item.body), now),
+            instruments=Instruments(),
         )
         self.clocks = ClockService(database.read, self.appender, time_source)
         self.metrics = MetricsService(database.read, policies=policies)
