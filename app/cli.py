@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,12 +21,13 @@ from rich.table import Table
 from rich.text import Text
 from uvicorn.importer import import_from_string
 
+from app import quarantine_commands
 from app.db import embedded, migrations
 from app.demo import tour
 from app.demo.serving import DemoError
 from app.domain.access import ALL_SCOPES, Scope
 from app.domain.errors import DomainError
-from app.factory import open_factory
+from app.factory import Factory, open_factory
 from app.services.access import AccessService
 from app.settings import Settings, describe, unknown_variables
 from app.telemetry import configure_logging
@@ -236,12 +237,24 @@ def export(
 def _with_access(run: Any) -> None:
     """Run something with the access service, on the database of the settings."""
 
+    async def with_access(factory: Factory) -> None:
+        await run(factory.access)
+
+    _with_factory(with_access)
+
+
+def _with_factory(run: Callable[[Factory], Awaitable[None]]) -> None:
+    """Run something with the services, on the database of the settings."""
+
     async def opened(settings: Settings) -> None:
         async with open_factory(settings) as factory:
-            await run(factory.access)
+            await run(factory)
 
     with _database(_quiet_settings()) as ready:
         asyncio.run(opened(ready))
+
+
+cli.add_typer(quarantine_commands.group(_with_factory), name="quarantine")
 
 
 @contextmanager
