@@ -62,7 +62,7 @@ def get_at(document: Any, pointer: str) -> Any:
 
 def _check(operation: Mapping[str, Any]) -> None:
     name = operation.get("op")
-    if name not in _OPERATIONS:
+    if not isinstance(name, str) or name not in _OPERATIONS:
         raise _CannotApplyError(
             "`op` must be add, remove, replace, move, copy or test (RFC 6902)."
         )
