@@ -27,6 +27,8 @@ from app.services.time_source import TimeSource
 
 Patch = Sequence[Mapping[str, Any]]
 
+_INSTANT = timedelta(microseconds=1)
+
 
 class QuarantineService:
     """What people do with quarantined items. A caller sees those of its own stores only."""
@@ -224,7 +226,7 @@ def narrowed(
     """Narrow a filter to what the caller may see, and to items of at least an age."""
     until = wanted.received_until
     if min_age is not None:
-        old = now - min_age
+        old = now - min_age + _INSTANT  # `received_until` is exclusive, an age is not
         until = old if until is None else min(until, old)
     return dataclasses.replace(
         wanted, stores=_visible(wanted.stores, principal), received_until=until

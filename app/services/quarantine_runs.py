@@ -308,13 +308,17 @@ class QuarantineRunService:
     async def _send_alone(
         self, run: QuarantineRun, attempt: Attempt, now: datetime
     ) -> list[Reason | None]:
-        """Replay one item; one that can't be is left, and told in the log."""
+        """Replay one item of a part that failed; one that can't be is left, and told in the log."""
+        item = await self._repository.find(attempt.item.quarantine_id)
+        if item is None or item.state is not QuarantineState.WAITING:
+            return [] if item is None or item.state is QuarantineState.DISCARDED else [None]
+        # it may lie with its store by now, and its correction be on record
+        correction = None if _was_corrected_in(run, item) else attempt.correction
         try:
-            return await self._send(run, [attempt])
+            return await self._send(run, [Attempt(item, correction)])
         except Exception as error:
             if is_answer_lost(error):
                 raise
-            item = attempt.item
             logger.exception("an item could not be replayed", quarantine_id=item.quarantine_id)
             await self._leave(run, [item], now)
             return [item.reason]

@@ -149,10 +149,13 @@ class ReplayService:
                 self._add(parts[read.store_id], attempt, read, place, now)
         if refused:
             await self._repository.save_faults(refused, now=now, run_id=run_id)
-        for replayed in await asyncio.gather(
-            *(self._enter(store_id, part, by, run_id) for store_id, part in parts.items())
+        for entered in await asyncio.gather(
+            *(self._enter(store_id, part, by, run_id) for store_id, part in parts.items()),
+            return_exceptions=True,
         ):
-            done |= replayed
+            if isinstance(entered, BaseException):
+                raise entered
+            done |= entered
         return done
 
     async def rehearse(
