@@ -144,7 +144,7 @@ class RequestLogMiddleware:
             seconds = time.perf_counter() - started
             _log_request(self._write, scope, status, seconds * 1000)
             if self._note is not None:
-                route = getattr(scope.get("route"), "path", None)
+                route = getattr(scope.get("route"), "path_format", None)
                 self._note(scope["method"], route, status, seconds)
             _request_id.reset(token)
 

@@ -308,7 +308,7 @@ class QuarantineRunService:
     async def _send_alone(
         self, run: QuarantineRun, attempt: Attempt, now: datetime
     ) -> list[Reason | None]:
-        """Replay one item of a part that failed; one that can't be is left, and told in the log."""
+        """Replay one item of a part that failed; what can't be is left, and told in the log."""
         item = await self._repository.find(attempt.item.quarantine_id)
         if item is None or item.state is not QuarantineState.WAITING:
             return [] if item is None or item.state is QuarantineState.DISCARDED else [None]

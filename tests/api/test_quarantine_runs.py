@@ -144,9 +144,9 @@ async def test_what_became_right_by_an_upgrade_or_by_time_enters_by_a_replay_alo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     known = CATALOG["repair_order.cleaned"]
-    monkeypatch.delitem(CATALOG, known.name)  # type: ignore[arg-type]  # an older version
+    monkeypatch.delitem(CATALOG, known.name)  # an older version
     await send(client, event(known.name, "R1"), opened("R2", "2026-07-02T09:00:00+08:00"))
-    monkeypatch.setitem(CATALOG, known.name, known)  # type: ignore[arg-type]  # the upgrade
+    monkeypatch.setitem(CATALOG, known.name, known)  # the upgrade
     time_source.set(await time_source.now() + timedelta(days=2))
     await factory.quarantine_runs.tick()
     items = await waiting(client)
