@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from app.domain.ids import follow_up_id
+from tests.contract import chapter_desk
 from tests.contract.stage import Example, Stage
 from tests.contract.telling import (
     BATCH,
@@ -48,6 +49,7 @@ def story() -> Iterator[Example | Interlude]:
     yield from _complaints()
     yield from _figures()
     yield from _the_end_of_an_endpoint()
+    yield from chapter_desk.chapter()
 
 
 def _process() -> Iterator[Example | Interlude]:

@@ -134,7 +134,9 @@ WORDS: Final[Mapping[Name, Words]] = {
         "new id.",
         "作为更正保留：撤回日志中的旧事件，本事件以新编号入库。",
     ),
-    Name.ALL: Words("All of the above together.", "以上各项一并应用。"),
+    Name.ALL: Words(
+        "Everything that the rules can mend, one after the other.", "逐一应用全部可行的更正。"
+    ),
     Name.DISCARD_TRIVIAL: Words(
         "Discard it: it says the same as the event in the log but for case, spaces or empty "
         "fields.",
