@@ -103,6 +103,9 @@ _FORGET_SECONDS: Final = 3600.0
 _RUNS_SECONDS: Final = 1.0
 """How often runs over the quarantine are looked for."""
 
+_MADE_STORES_SECONDS: Final = 5.0
+"""How often it is looked whether a store is there by now that events in quarantine wait for."""
+
 _FRAMEWORK_SUCCESS: Final = "Successful Response"
 
 _EXPOSED_HEADERS: Final = ("ETag", "Location", "Retry-After", REQUEST_ID_HEADER)
@@ -178,7 +181,8 @@ def ticks_of(factory: Factory) -> list[Tick]:
         Tick("webhooks", factory.settings.webhook_interval_seconds, webhooks_out.tick),
         Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
         Tick("metrics", factory.settings.refresh_interval_seconds, factory.metrics.refresh_behind),
-        Tick("quarantine-runs", _RUNS_SECONDS, factory.quarantine_runs.tick),
+        Tick("quarantine-runs", _RUNS_SECONDS, factory.quarantine_runs.do_runs),
+        Tick("quarantine-made-stores", _MADE_STORES_SECONDS, factory.quarantine_runs.tick),
         Tick("nightly", factory.settings.nightly_interval_seconds, factory.nightly.tick),
     ]
 

@@ -47,6 +47,9 @@ LEASE: Final = timedelta(minutes=1)
 RETRY_AFTER: Final = timedelta(minutes=10)
 """How long after a failure the items of a store that was made are replayed again."""
 
+_YIELD_EVERY: Final = 20
+"""Items after which others get their turn: to correct one takes a millisecond."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -149,14 +152,20 @@ class QuarantineRunService:
     # Doing
 
     async def tick(self) -> list[QuarantineRun]:
-        """Do every run that nobody has claimed; harmless to repeat, in other processes too.
-
-        Stores that items wait for and that were made meanwhile get a run by themselves.
+        """Queue runs for stores that items wait for and that were made meanwhile; do all runs.
 
         Returns:
             What came of the runs of this process.
         """
         await self._start_for_made_stores()
+        return await self.do_runs()
+
+    async def do_runs(self) -> list[QuarantineRun]:
+        """Do every run that nobody has claimed; harmless to repeat, in other processes too.
+
+        Returns:
+            What came of the runs of this process.
+        """
         done: list[QuarantineRun] = []
         while True:
             now = await self._time_source.now()
@@ -278,7 +287,9 @@ class QuarantineRunService:
         """Replay items, each as the run says; counts by the reason for which they wait on."""
         now = await self._time_source.now()
         attempts, left = [], []
-        for item in items:
+        for number, item in enumerate(items):
+            if number % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
             attempt = await self._attempt(run, item, now)
             if attempt is None:
                 left.append(item)

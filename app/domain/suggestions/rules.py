@@ -138,7 +138,9 @@ def _trimmed(case: Case) -> Found:
 
 
 def _empty(case: Case) -> Found:
-    if case.fault.pointer.startswith(_DATA) and spelling.is_nothing(case.value):
+    parent = get_at(case.event, case.fault.pointer.rpartition("/")[0])
+    # an element of a list stays: those behind it would move
+    if isinstance(parent, dict) and spelling.is_nothing(case.value):
         yield Name.DROP_EMPTY, {"op": "remove", "path": case.fault.pointer}
 
 

@@ -6,6 +6,7 @@ change that brings a fault which wasn't there before is not suggested.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -105,36 +106,50 @@ def _is_of_the_door(reason: Reason, faults: Sequence[Fault]) -> bool:
 def _repairs(
     event: Mapping[str, Any], rejected: Rejected, context: Context
 ) -> Iterator[Suggestion]:
-    singles = _singles(event, rejected, context)
-    yield from singles
+    for single in _singles(event, rejected, context):
+        yield single.suggestion
     together = _together(event, rejected, context, None)
     if together is not None and together.name is Name.ALL:
         yield together
 
 
-def _singles(event: Mapping[str, Any], rejected: Rejected, context: Context) -> list[Suggestion]:
-    """Suggest one kind of change at a time, each for all the fields that need it."""
+@dataclass(frozen=True, slots=True)
+class _Single:
+    """Changes of one kind, and what the event reads as after them."""
+
+    name: Name
+    patch: tuple[Operation, ...]
+    after: NewEvent | Rejected | None
+
+    @property
+    def suggestion(self) -> Suggestion:
+        """Suggest them."""
+        settles = isinstance(self.after, NewEvent)
+        return Suggestion(self.name, Action.REPLAY, self.patch, settles=settles)
+
+
+def _singles(event: Mapping[str, Any], rejected: Rejected, context: Context) -> list[_Single]:
+    """Find one kind of change at a time, each for all the fields that need it."""
     found: dict[Name, dict[str, Operation]] = {}
+    reads: dict[Name, NewEvent | Rejected | None] = {}
 
     def add(name: Name, operation: Operation, *, is_mending: bool) -> None:
         after = _read(event, (operation,), context)
         if _helps(rejected, after) if is_mending else _does_no_harm(rejected, after):
             found.setdefault(name, {}).setdefault(operation["path"], operation)
+            reads[name] = after
 
     for fault in rejected.faults:
         for name, operation in rules.find(event, fault, context):
             add(name, operation, is_mending=True)
     for name, operation in rules.find_unusual(event, context):
         add(name, operation, is_mending=False)
-    return [
-        Suggestion(
-            name,
-            Action.REPLAY,
-            tuple(operations.values()),
-            settles=isinstance(_read(event, [*operations.values()], context), NewEvent),
-        )
-        for name, operations in found.items()
-    ]
+    singles = []
+    for name, operations in found.items():
+        patch = tuple(operations.values())
+        after = reads[name] if len(patch) == 1 else _read(event, patch, context)
+        singles.append(_Single(name, patch, after))
+    return singles
 
 
 def _together(
@@ -147,25 +162,25 @@ def _together(
     patch: list[Operation] = []
     used: set[Name] = set()
     read: NewEvent | Rejected | None = rejected
+    patched: Any = event
     for _ in range(_MOST_ROUNDS):
         if not isinstance(read, Rejected):
             break
-        try:
-            patched = apply_patch(event, patch)
-        except InvalidInputError:
-            return None
-        taken: set[str] = set()
-        for single in _singles(patched, read, context):
-            if names is not None and single.name not in names:
-                continue
-            for operation in single.patch:
-                if operation["path"] not in taken:
-                    taken.add(operation["path"])
-                    used.add(single.name)
-                    patch.append(operation)
-        if not taken:
+        singles = [
+            single
+            for single in _singles(patched, read, context)
+            if names is None or single.name in names
+        ]
+        if not singles:
             break
-        read = _read(event, patch, context)
+        used.update(single.name for single in singles)
+        taken: dict[str, Operation] = {}
+        for single in singles:
+            for operation in single.patch:
+                taken.setdefault(operation["path"], operation)
+        patched = apply_patch(patched, [*taken.values()])
+        patch += taken.values()
+        read = singles[0].after if len(singles) == 1 else context.reads(patched)
     if not patch:
         return None
     name = used.pop() if len(used) == 1 else Name.ALL

@@ -172,6 +172,15 @@ def test_an_optional_field_that_is_empty_is_left_out(sent: str) -> None:
     assert Name.DROP_EMPTY not in suggested(changed(INSPECTED, "/data/passed", sent))
 
 
+def test_what_the_envelope_or_a_list_needs_is_not_left_out() -> None:
+    for pointer in ("/time", "/store", "/type"):
+        assert Name.DROP_EMPTY not in suggested(changed(OPENED, pointer, " "))
+    parts = CATALOG["customer.registered"].example_event
+    assert Name.DROP_EMPTY not in suggested(changed(parts, "/data/wanted_services", ["", ""]))
+    job = changed(SETTLED, "/data/jobs/0/code", "")
+    assert mended(job, "all")["data"]["jobs"][0].keys() == {"text", "hours", "amount", "pay_type"}
+
+
 def test_data_that_were_sent_as_text_are_read() -> None:
     broken = changed(OPENED, "/data", orjson.dumps(OPENED["data"]).decode())
     assert mended(broken, Name.READ_DATA_TEXT) == OPENED
