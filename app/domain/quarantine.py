@@ -121,10 +121,14 @@ def faults_of(rejected: Rejected, principal: Principal) -> tuple[tuple[Fault, ..
     store_id = rejected.store_id
     if rejected.reason is not Reason.UNKNOWN_STORE or store_id is None:
         return rejected.faults, None
-    if principal.may(store_id):
-        return rejected.faults, store_id
-    detail = f"The key that sent it is not bound to store {store_id}."
-    return (Fault("/store", KEY_NOT_BOUND, detail),), None
+    if not principal.may(store_id):
+        detail = f"The key that sent it is not bound to store {store_id}."
+        return (Fault("/store", KEY_NOT_BOUND, detail),), None
+    detail = (
+        f"There is no store {store_id}. Once it is made (PUT /v1/stores/{store_id}), this event "
+        "enters by itself."
+    )
+    return (Fault("/store", Reason.UNKNOWN_STORE, detail),), store_id
 
 
 def event_text(event: Mapping[str, Any]) -> str:
