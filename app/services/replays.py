@@ -14,7 +14,7 @@ from typing import Any
 from app.db.engine import Pool
 from app.db.event_log import EventLog
 from app.db.quarantine import Place, QuarantineRepository
-from app.domain.errors import Fault, InvalidInputError, MalformedBodyError
+from app.domain.errors import Fault, MalformedBodyError
 from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.events.retraction import EventRetracted
@@ -41,17 +41,12 @@ class Attempt:
     correction: Correction | None = None
 
     @property
-    def present(self) -> Item:
-        """What is sent in."""
-        if self.correction is not None:
-            return corrected(self.correction.event)
-        return self.item.present
-
-    @property
-    def first(self) -> Sequence[Item]:
-        """What enters before it."""
+    def present(self) -> Sequence[Item]:
+        """What is sent in, in order; the last one is what the item itself becomes."""
         made = self.correction or next(reversed(self.item.corrections), None)
-        return () if made is None else [corrected(event) for event in made.first]
+        if made is None:
+            return (self.item.item,)
+        return [corrected(event) for event in (*made.first, made.event)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +62,22 @@ class Replayed:
     waits: Reason | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An attempt as the door reads it.
+
+    Attributes:
+        events: All of its events, if none was refused.
+        refusal: The first refusal.
+        store_id: Of the last event, as far as readable.
+    """
+
+    items: Sequence[Item]
+    events: Sequence[NewEvent]
+    refusal: Rejected | None
+    store_id: str | None
+
+
 @dataclass(slots=True)
 class _Part:
     """What enters the log of one store."""
@@ -75,6 +86,14 @@ class _Part:
     items: list[Item] = field(default_factory=list)
     places: dict[int, Place] = field(default_factory=dict)
     ids: dict[int, str] = field(default_factory=dict)
+
+    def add(self, read: _Read, place: Place, quarantine_id: str) -> None:
+        """Take in an item: once its last event is in the log, so are those before it."""
+        self.events += read.events
+        self.items += read.items
+        last = len(self.events) - 1
+        self.places[last] = place
+        self.ids[last] = quarantine_id
 
 
 def value_of(item: Item) -> Any:
@@ -138,15 +157,15 @@ class ReplayService:
         refused: list[tuple[Place, Reason, Iterable[Fault]]] = []
         parts: dict[str, _Part] = defaultdict(_Part)
         for attempt, read in zip(attempts, reads, strict=True):
-            item = attempt.item
-            place = places.get(item.quarantine_id)
+            quarantine_id = attempt.item.quarantine_id
+            place = places.get(quarantine_id)
             if place is None:
                 continue
-            if isinstance(read, Rejected):
-                refused.append((place, read.reason, read.faults))
-                done[item.quarantine_id] = Replayed(place[1], read.reason)
+            if read.refusal is not None:
+                refused.append((place, read.refusal.reason, read.refusal.faults))
+                done[quarantine_id] = Replayed(place[1], read.refusal.reason)
             else:
-                self._add(parts[read.store_id], attempt, read, place, now)
+                parts[read.events[-1].store_id].add(read, place, quarantine_id)
         if refused:
             await self._repository.save_faults(refused, now=now, run_id=run_id)
         for entered in await asyncio.gather(
@@ -164,7 +183,7 @@ class ReplayService:
         """Tell what would come of a replay; changes nothing."""
         now = await self._time_source.now()
         reads, _ = await self._read(attempts, stores, now)
-        events = [read for read in reads if isinstance(read, NewEvent)]
+        events = [event for read in reads for event in read.events]
         aims: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for event in events:
             if isinstance(event.payload, EventRetracted):
@@ -181,36 +200,47 @@ class ReplayService:
         contents = {identities[position]: found[1] for position, found in known.items()}
         done = {}
         for attempt, read in zip(attempts, reads, strict=True):
-            waits = _would_wait(read, contents, targets)
+            waits = None if read.refusal is None else read.refusal.reason
+            for event in read.events:
+                waits = _would_wait(event, contents, targets)
             quarantine_id = attempt.item.quarantine_id
             done[quarantine_id] = Replayed(quarantine_id, waits)
-            if waits is None and isinstance(read, NewEvent):
-                targets.add((read.store_id, read.source, read.id))
         return done
 
     async def _read(
         self, attempts: Sequence[Attempt], stores: Collection[str] | None, now: datetime
-    ) -> tuple[list[NewEvent | Rejected], Collection[str]]:
+    ) -> tuple[list[_Read], Collection[str]]:
         """Read items as the door does; gives with them the stores that are known."""
-        values = [value_of(attempt.present) for attempt in attempts]
-        codes = [code for code in named_stores(values) if stores is None or code in stores]
-        known = await self._stores.get_many(codes)
-        reads: list[NewEvent | Rejected] = []
-        for number, (attempt, value) in enumerate(zip(attempts, values, strict=True), start=1):
-            if value is None:
-                item = attempt.item
-                reads.append(Rejected(item.reason, tuple(item.faults)))
-            else:
-                reads.append(self._door.read(value, now=now, known_store=known.__contains__))
-            if number % YIELD_EVERY == 0:
+        items = [attempt.present for attempt in attempts]
+        values = [[value_of(item) for item in present] for present in items]
+        named = named_stores(value for each in values for value in each)
+        known = await self._stores.get_many(
+            [code for code in named if stores is None or code in stores]
+        )
+        reads: list[_Read] = []
+        for number, (attempt, present) in enumerate(zip(attempts, values, strict=True)):
+            found = [
+                self._door.read(value, now=now, known_store=known.__contains__)
+                if value is not None
+                else Rejected(attempt.item.reason, tuple(attempt.item.faults))
+                for value in present
+            ]
+            refusal = next((each for each in found if isinstance(each, Rejected)), None)
+            events = [each for each in found if isinstance(each, NewEvent)]
+            reads.append(
+                _Read(
+                    items[number],
+                    events if refusal is None else (),
+                    refusal,
+                    found[-1].store_id,
+                )
+            )
+            if number % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
         return reads, known
 
     async def _move(
-        self,
-        attempts: Sequence[Attempt],
-        reads: Sequence[NewEvent | Rejected],
-        known: Collection[str],
+        self, attempts: Sequence[Attempt], reads: Sequence[_Read], known: Collection[str]
     ) -> dict[str, Place]:
         """Let items lie with the stores that they are read as events of; gives where each lies."""
         places: dict[str, Place] = {}
@@ -227,21 +257,6 @@ class ReplayService:
                 if quarantine_id in moved:
                     places[quarantine_id] = to_store, moved[quarantine_id]
         return places
-
-    def _add(
-        self, part: _Part, attempt: Attempt, event: NewEvent, place: Place, now: datetime
-    ) -> None:
-        """Let an event enter, behind those that are to enter before it."""
-        for item in attempt.first:
-            first = self._door.reread(item, now)
-            if isinstance(first, Rejected):
-                raise InvalidInputError(first.faults)
-            part.events.append(first)
-            part.items.append(item)
-        part.places[len(part.events)] = place
-        part.ids[len(part.events)] = attempt.item.quarantine_id
-        part.events.append(event)
-        part.items.append(attempt.present)
 
     async def _enter(
         self, store_id: str, part: _Part, by: Actor, run_id: str | None
@@ -266,18 +281,18 @@ def _reason(outcome: Outcome) -> Reason | None:
 
 
 def _would_wait(
-    read: NewEvent | Rejected,
+    event: NewEvent,
     contents: dict[tuple[str, str, str], bytes],
-    targets: Collection[tuple[str, str, str]],
+    targets: set[tuple[str, str, str]],
 ) -> Reason | None:
-    """Tell why an event would wait; takes note of its identity (A8: the first is the fact)."""
-    if isinstance(read, Rejected):
-        return read.reason
-    identity = read.store_id, read.source, read.id
-    if contents.setdefault(identity, read.content_hash) != read.content_hash:
+    """Tell why an event would wait; takes note of it, as those behind it meet it in the log."""
+    identity = event.store_id, event.source, event.id
+    if contents.setdefault(identity, event.content_hash) != event.content_hash:
         return Reason.IDENTITY_CONFLICT
-    payload = read.payload
+    payload = event.payload
     if isinstance(payload, EventRetracted):
-        aim = read.store_id, payload.source, payload.id
-        return None if aim in targets else Reason.RETRACTION_TARGET_UNKNOWN
+        aim = event.store_id, payload.source, payload.id
+        if aim not in targets:
+            return Reason.RETRACTION_TARGET_UNKNOWN
+    targets.add(identity)
     return None

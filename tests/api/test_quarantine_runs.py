@@ -275,15 +275,14 @@ async def test_an_item_that_breaks_the_run_is_left_and_the_others_go_on(
 ) -> None:
     await send(client, *(opened(f"R{number}", store="S2") for number in range(5)))
     await add_store(factory, "S2")
-    replays = factory.quarantine_runs._replays
-    add = replays._add
+    submit = factory.appender.submit
 
-    def trip(part: Any, attempt: Any, *rest: Any) -> None:
-        if attempt.item.subject == "R1":
+    async def trip(unit: Any) -> None:
+        if any(each.subject == "R1" for each in unit.events):
             raise ZeroDivisionError
-        add(part, attempt, *rest)
+        await submit(unit)
 
-    monkeypatch.setattr(replays, "_add", trip)
+    monkeypatch.setattr(factory.appender, "submit", trip)
     await factory.quarantine_runs.tick()
     (run,) = (await client.get(f"{QUARANTINE}/runs")).json()["items"]
     assert (run["state"], run["accepted"], run["waiting"]) == ("finished", 4, 1)
