@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check format lint types imports migrations fmt bench lock clean
+.PHONY: help setup demo serve test check format lint types imports migrations fmt bench clients lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -26,8 +26,8 @@ demo: $(STAMP) ## a shop's half year on the embedded database, then stay up (opt
 serve: $(STAMP) ## serve on the embedded database
 	$(BIN)/servicelane serve $(ARGS)
 
-test: $(STAMP) ## the tests, on an embedded PostgreSQL of their own (options: ARGS="-k name")
-	$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## the tests, each process on an embedded PostgreSQL of its own (options: ARGS="-k name")
+	$(BIN)/python -m pytest --numprocesses=auto $(ARGS)
 
 check: format lint types imports migrations ## all that can be told without the tests (each part is a target too)
 
@@ -53,10 +53,15 @@ fmt: $(STAMP) ## format, and mend what lint can mend
 bench: $(STAMP) ## the benchmark: ratios against hand-written endpoints, in one run
 	$(BIN)/python -m bench $(ARGS)
 
+clients: $(STAMP) ## make clients in TypeScript and Python from the OpenAPI document, and compile them
+	$(BIN)/python clients/generate.py
+
 lock: ## refresh the locks (needs uv)
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) --group build -o requirements-build.txt
 	$(COMPILE) pyproject.toml -c requirements.txt -c requirements-build.txt --group dev -o requirements-dev.txt
+	$(COMPILE) clients/python/requirements.in -o clients/python/requirements.txt
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf clients/python/.venv clients/*/generated clients/typescript/node_modules clients/typescript/build

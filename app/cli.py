@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,16 +20,20 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import override
 from uvicorn.importer import import_from_string
 
-from app import quarantine_commands
+from app import importing, quarantine_commands
 from app.db import embedded, migrations
 from app.demo import tour
 from app.demo.serving import DemoError
 from app.domain.access import ALL_SCOPES, Scope
 from app.domain.errors import DomainError
-from app.factory import Factory, open_factory
+from app.factory import open_factory
+from app.mapping_cli import Access
+from app.mapping_cli import cli as mapping_commands
 from app.services.access import AccessService
+from app.services.sheet_reading import SheetError
 from app.settings import Settings, describe, unknown_variables
 from app.telemetry import configure_logging
 
@@ -48,11 +53,13 @@ cli.add_typer(openapi, name="openapi")
 
 _APP = "app.main:create_app"
 _STOP_SECONDS = 10
+_INTERRUPTED = 130
 _OPERATOR_ERRORS = (
     DemoError,
     DomainError,
     embedded.EmbeddedServerError,
     migrations.SchemaError,
+    SheetError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     OSError,
@@ -135,6 +142,54 @@ def migrate() -> None:
         before = asyncio.run(migrations.upgrade(_url(ready)))
     after = migrations.expected_revision()
     print(f"at {after} already" if before == after else f"{before or 'empty'} -> {after}")
+
+
+@cli.command("import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files of events (.ndjson, .json), sheets (.csv, .xlsx, .xls) or records, .gz "
+            "too; what one holds is told by its content."
+        ),
+    ],
+    store: Annotated[
+        str | None, typer.Option(help="Whose rows they are; events name their store themselves.")
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option(
+            help="File of a mapping (.yaml), or the source of a known one; default: what fits."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write every fault to a file, .json or .xlsx.")
+    ] = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check only; nothing is stored.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Import files; a repeat is harmless.
+
+    Ends with 0 when all was taken, 1 when something lies in quarantine, 2 when something could
+    not be read, or not to its end.
+    """
+    if report is not None and report.suffix.lower() not in {".json", ".xlsx"}:
+        _say("--report names a file that ends in .json or .xlsx.")
+        sys.exit(importing.UNREADABLE)
+    wanted = importing.Wanted(files, store, mapping, dry_run, report, as_json)
+    try:
+        with _database(_quiet_settings()) as ready:
+            code = asyncio.run(importing.import_files(ready, wanted))
+    except _OPERATOR_ERRORS as error:
+        _say(str(error) or type(error).__name__)
+        code = importing.UNREADABLE
+    except KeyboardInterrupt:
+        _say("Interrupted. What is in is in; the same command again takes nothing twice.")
+        code = _INTERRUPTED
+    sys.exit(code)
 
 
 @cli.command("settings")
@@ -236,22 +291,24 @@ def export(
 
 def _with_access(run: Any) -> None:
     """Run something with the access service, on the database of the settings."""
-
-    async def with_access(factory: Factory) -> None:
-        await run(factory.access)
-
-    _with_factory(with_access)
+    _with_factory(lambda factory: run(factory.access))
 
 
-def _with_factory(run: Callable[[Factory], Awaitable[None]]) -> None:
-    """Run something with the services, on the database of the settings."""
+def _with_factory(run: Any) -> Any:
+    """Run something with all services, on the database of the settings."""
 
-    async def opened(settings: Settings) -> None:
+    async def opened(settings: Settings) -> Any:
         async with open_factory(settings) as factory:
-            await run(factory)
+            return await run(factory)
 
     with _database(_quiet_settings()) as ready:
-        asyncio.run(opened(ready))
+        return asyncio.run(opened(ready))
+
+
+def _has_database() -> bool:
+    """Whether there is a database already: a URL, or a folder of the embedded one."""
+    settings = Settings()
+    return settings.database_url is not None or settings.data_dir.exists()
 
 
 cli.add_typer(quarantine_commands.group(_with_factory), name="quarantine")
@@ -297,9 +354,20 @@ async def _check_address(settings: Settings) -> None:
             )
 
 
+class _Server(uvicorn.Server):
+    """Lets those go who wait for news before it waits for their requests to end."""
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down."""
+        application: Any = self.config.app
+        application.state.factory.arrivals.release()
+        await super().shutdown(sockets)
+
+
 def _run_server(settings: Settings) -> None:
     application = import_from_string(_APP)(settings)
-    uvicorn.Server(
+    _Server(
         uvicorn.Config(
             application,
             host=settings.host,
@@ -345,3 +413,10 @@ def _say(message: str) -> None:
 def _fail(message: str) -> NoReturn:
     _say(message)
     sys.exit(1)
+
+
+cli.add_typer(
+    mapping_commands,
+    name="mapping",
+    context_settings={"obj": Access(_with_factory, _has_database)},
+)

@@ -1,14 +1,20 @@
 """The one place where services are wired: for routers, scheduler, cli and tests alike."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from functools import cached_property
 
 from app.db.access import AccessKeyRepository
 from app.db.engine import Database, open_database
+from app.db.event_log import EventLog
+from app.db.feed_cursors import FeedCursorRepository
+from app.db.imports import ImportRepository
 from app.db.installation import InstallationRepository
+from app.db.links import LinkRepository
+from app.db.mappings import MappingRepository
 from app.db.migrations import expected_revision
+from app.db.names import NameRepository
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
 from app.db.quarantine_runs import QuarantineRunRepository
@@ -21,30 +27,45 @@ from app.domain.events.form import Limits
 from app.domain.policies import DEFAULT_POLICIES, Policies
 from app.services.access import AccessService
 from app.services.appender import Appender
+from app.services.arrivals import Arrivals
+from app.services.bulk import BulkService
 from app.services.clocks import ClockService
 from app.services.complaints import ComplaintService
 from app.services.customers import FileService
 from app.services.desk import PersonalFields
 from app.services.door import Door
+from app.services.event_feed import EventFeedService
+from app.services.evidence import EvidenceFinder
+from app.services.feed_watch import FeedWatch
+from app.services.feeds import FeedService
 from app.services.follow_ups import FollowUpService
 from app.services.health import HealthService
 from app.services.http_out import HttpOut
+from app.services.import_chunks import CHUNK_EVENTS
+from app.services.import_opening import FileOpener
+from app.services.imports import ImportService
+from app.services.inbox import InboxService
 from app.services.ingest import IngestService
 from app.services.instruments import Instruments
 from app.services.kpis import KpiService
+from app.services.link_suggestions import LinkSuggestions
+from app.services.links import LinkService
+from app.services.mappings import MappingDirectory, MappingService
 from app.services.metrics import MetricsService
+from app.services.names import NameService
 from app.services.nightly import NightlyService
 from app.services.operations import OperationsService
 from app.services.quarantine import QuarantineService
 from app.services.quarantine_runs import QuarantineRunService
 from app.services.repair_orders import RepairOrderService, TimelineService
 from app.services.replays import ReplayService
+from app.services.row_reading import RowReader
 from app.services.sandbox import SandboxService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.suggestions import SuggestionService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
 from app.services.webhook_delivery import WebhookDispatcher
-from app.services.webhooks import WebhookService
+from app.services.webhooks import WebhookService, machine_now
 from app.settings import Settings
 
 
@@ -78,6 +99,8 @@ class Factory:
 
     async def close(self) -> None:
         """Finish what was begun and let go of what was opened, except for the database."""
+        if "arrivals" in self.__dict__:
+            await self.arrivals.aclose()
         if "appender" in self.__dict__:
             await self.appender.close()
         if "webhook_dispatcher" in self.__dict__:
@@ -119,7 +142,7 @@ class Factory:
     @cached_property
     def kpis(self) -> KpiService:
         """Values of KPIs, and what they consist of."""
-        return KpiService(self.database.read, policies=self.policies)
+        return KpiService(self.database.read, policies=self.policies, names=self.names)
 
     @cached_property
     def metrics(self) -> MetricsService:
@@ -148,6 +171,7 @@ class Factory:
             time_source=self.time_source,
             reparse=self._door.reread,
             instruments=self.instruments,
+            announce=self.arrivals.announce,
         )
 
     @cached_property
@@ -157,11 +181,17 @@ class Factory:
             appender=self.appender,
             quarantine=self._quarantine_repository,
             stores=self.store_directory,
+            mappings=self.mapping_directory,
             time_source=self.time_source,
             door=self._door,
             max_batch=self.settings.max_batch,
             instruments=self.instruments,
         )
+
+    @cached_property
+    def bulk(self) -> BulkService:
+        """The way in for streams of any length."""
+        return BulkService(self.ingest, max_line_bytes=self.settings.max_line_bytes)
 
     @cached_property
     def quarantine(self) -> QuarantineService:
@@ -191,6 +221,10 @@ class Factory:
             repository=self._quarantine_repository,
             appender=self.appender,
             door=self._door,
+            rows=RowReader(
+                self.mapping_directory, self.store_directory, secret=self._content_secret
+            ),
+            mappings=self.mapping_directory,
             stores=self.store_directory,
             time_source=self.time_source,
         )
@@ -206,6 +240,34 @@ class Factory:
         )
 
     @cached_property
+    def imports(self) -> ImportService:
+        """The way in for files."""
+        opener = FileOpener(
+            mappings=self.mapping_directory,
+            stores=self.store_directory,
+            secret=self._content_secret,
+            max_line=self.settings.max_line_bytes,
+            chunk_events=min(CHUNK_EVENTS, self.settings.max_batch),
+        )
+        return ImportService(self._import_repository, ingest=self.ingest, opener=opener)
+
+    @cached_property
+    def inbox(self) -> InboxService:
+        """Files that shops put into their folders."""
+        return InboxService(
+            self._import_repository,
+            inbox=self.settings.inbox_dir,
+            settle_seconds=self.settings.inbox_settle_seconds,
+            imports=self.imports,
+            stores=self.store_directory,
+            machine_time=SystemTimeSource(),
+        )
+
+    @cached_property
+    def _import_repository(self) -> ImportRepository:
+        return ImportRepository(self.database.read)
+
+    @cached_property
     def _door(self) -> Door:
         return Door(
             Limits(
@@ -215,7 +277,24 @@ class Factory:
             ),
             secret=self._content_secret,
             knows_store=self.store_directory.knows,
+            value_maps=self.mapping_directory.value_maps,
         )
+
+    # What files and coded values mean
+
+    @cached_property
+    def mapping_directory(self) -> MappingDirectory:
+        """The mappings as this process knows them."""
+        return MappingDirectory(self._mapping_repository)
+
+    @cached_property
+    def mappings(self) -> MappingService:
+        """Stored mappings, for their callers."""
+        return MappingService(self._mapping_repository, self.mapping_directory, self.time_source)
+
+    @cached_property
+    def _mapping_repository(self) -> MappingRepository:
+        return MappingRepository(self.database.read)
 
     @cached_property
     def _quarantine_repository(self) -> QuarantineRepository:
@@ -228,6 +307,42 @@ class Factory:
         """The sweep of what is due."""
         return ClockService(self.database.read, self.appender, self.time_source)
 
+    # Feeds
+
+    @cached_property
+    def arrivals(self) -> Arrivals:
+        """Who waits for the logs to grow."""
+        return Arrivals(self._read_heads, most=self.settings.max_held_requests)
+
+    @cached_property
+    def event_feed(self) -> EventFeedService:
+        """The way out for events: pages of the log."""
+        return EventFeedService(
+            self.database.read,
+            FeedCursorRepository(self.database.read),
+            self._timeline_repository,
+            arrivals=self.arrivals,
+            stores=self.store_directory,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def feeds(self) -> FeedService:
+        """What comes from whom."""
+        return FeedService(
+            self.database.read,
+            appender=self.appender,
+            stores=self.store_directory,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def feed_watch(self) -> FeedWatch:
+        """The watch over feeds, and over what waits in quarantine."""
+        return FeedWatch(
+            self.database.read, self.appender, self.time_source, machine_now=machine_now
+        )
+
     # The desk
 
     @cached_property
@@ -236,6 +351,8 @@ class Factory:
         return RepairOrderService(
             self._subject_repository,
             self._personal_fields,
+            self._evidence,
+            names=self.names,
             stores=self.store_directory,
             policies=self.policies,
             time_source=self.time_source,
@@ -244,13 +361,16 @@ class Factory:
     @cached_property
     def timelines(self) -> TimelineService:
         """What happened."""
-        return TimelineService(self._timeline_repository, self.store_directory)
+        return TimelineService(
+            self._timeline_repository, self._evidence, stores=self.store_directory
+        )
 
     @cached_property
     def follow_ups(self) -> FollowUpService:
         """Follow-ups, and what staff do with them."""
         return FollowUpService(
             self._subject_repository,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
@@ -263,6 +383,7 @@ class Factory:
         return ComplaintService(
             self._subject_repository,
             self._personal_fields,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
@@ -271,9 +392,45 @@ class Factory:
         )
 
     @cached_property
+    def names(self) -> NameService:
+        """Whom the names in the place of staff numbers stand for."""
+        return NameService(
+            NameRepository(self.database.read),
+            self._personal_fields,
+            self._timeline_repository,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+        )
+
+    @cached_property
     def files(self) -> FileService:
         """Files of customers, vehicles and staff."""
-        return FileService(self._subject_repository, self._personal_fields, self.store_directory)
+        return FileService(
+            self._subject_repository,
+            self._personal_fields,
+            self.store_directory,
+            links=self._link_repository,
+        )
+
+    @cached_property
+    def links(self) -> LinkService:
+        """What isn't linked yet, and the commands that link it."""
+        suggestions = LinkSuggestions(
+            self._link_repository, self._subject_repository, self._personal_fields
+        )
+        return LinkService(
+            self._link_repository,
+            self._subject_repository,
+            suggestions,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+        )
+
+    @cached_property
+    def _link_repository(self) -> LinkRepository:
+        return LinkRepository(self.database.read)
 
     @cached_property
     def _subject_repository(self) -> SubjectRepository:
@@ -282,6 +439,10 @@ class Factory:
     @cached_property
     def _timeline_repository(self) -> TimelineRepository:
         return TimelineRepository(self.database.read)
+
+    @cached_property
+    def _evidence(self) -> EvidenceFinder:
+        return EvidenceFinder(self._timeline_repository)
 
     @cached_property
     def _personal_fields(self) -> PersonalFields:
@@ -337,9 +498,13 @@ class Factory:
             self._sandbox_repository,
             enabled=self.settings.sandbox,
             time_source=self.time_source,
-            due_work=(self.clocks, self.nightly),
+            due_work=(self.clocks, self.feed_watch, self.nightly),
             after_move=self._refresh_metrics,
         )
+
+    async def _read_heads(self, stores: Collection[str]) -> dict[str, int]:
+        async with self.database.read.acquire() as connection:
+            return await EventLog(connection).read_heads(stores)
 
     async def _refresh_metrics(self) -> None:
         await self.metrics.refresh_behind()

@@ -25,14 +25,20 @@ from app.routers import (
     complaints,
     customers,
     docs,
+    event_feed,
     event_types,
     events,
     examples,
+    feeds,
     follow_ups,
     health,
+    imports,
     jobs,
     kpis,
+    links,
+    mappings,
     metrics,
+    names,
     quarantine,
     quarantine_runs,
     repair_orders,
@@ -52,12 +58,18 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     repair_orders.router,
     follow_ups.router,
     complaints.router,
+    links.router,
     customers.router,
+    names.router,
     kpis.router,
     jobs.router,
+    event_feed.router,
+    feeds.router,
     stores.router,
+    mappings.router,
     quarantine_runs.router,
     quarantine.router,
+    imports.router,
     webhooks.router,
     sandbox.router,
     event_types.router,
@@ -70,11 +82,18 @@ ROUTERS: Final[Sequence[APIRouter]] = (
 TAGS: Final = (
     ("events", "Events 事件: what happened in the shop comes in here."),
     ("quarantine", "Quarantine 隔离区: events that could not be understood, kept with a reason."),
+    ("imports", "Imports 导入: files that came in, and what became of their rows."),
+    ("feeds", "Feeds 数据源: what comes from whom, how late, and who has fallen silent."),
     ("stores", "Stores 门店: made before their first event."),
+    ("mappings", "Mappings 字段映射: how columns and coded values of a source become facts."),
     ("repair-orders", "Repair orders 维修工单: status, promise, verdict and timeline."),
     ("follow-ups", "Follow-ups 客户回访: calls after the delivery, each with its window."),
     ("complaints", "Complaints 客户投诉: to be contacted within 24 hours."),
     ("customers", "Customers and vehicles 客户与车辆: files and what happened with them."),
+    (
+        "links",
+        "Late linking 关联: orders without customer or vehicle, customers with several files.",
+    ),
     ("staff", "Staff 员工: advisors, technicians, teams."),
     ("kpis", "KPIs 指标: every number opens down to its repair orders and events."),
     ("jobs", "Jobs 任务: the nightly run."),
@@ -108,7 +127,10 @@ _MADE_STORES_SECONDS: Final = 5.0
 
 _FRAMEWORK_SUCCESS: Final = "Successful Response"
 
-_EXPOSED_HEADERS: Final = ("ETag", "Location", "Retry-After", REQUEST_ID_HEADER)
+_EXPOSED_HEADERS: Final = (
+    *("ETag", "Link", "Location", "Preference-Applied", "Retry-After", "X-Head", "X-Next-After"),
+    REQUEST_ID_HEADER,
+)
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -178,8 +200,10 @@ def ticks_of(factory: Factory) -> list[Tick]:
     webhooks_out = factory.webhook_dispatcher
     return [
         Tick("clocks", factory.settings.clock_interval_seconds, factory.clocks.do_due),
+        Tick("feeds", factory.settings.feed_interval_seconds, factory.feed_watch.do_due),
         Tick("webhooks", factory.settings.webhook_interval_seconds, webhooks_out.tick),
         Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
+        Tick("inbox", factory.settings.inbox_interval_seconds, factory.inbox.tick),
         Tick("metrics", factory.settings.refresh_interval_seconds, factory.metrics.refresh_behind),
         Tick("quarantine-runs", _RUNS_SECONDS, factory.quarantine_runs.do_runs),
         Tick("quarantine-made-stores", _MADE_STORES_SECONDS, factory.quarantine_runs.tick),
@@ -204,7 +228,11 @@ def _middleware(settings: Settings, instruments: Instruments) -> list[Middleware
     return [
         *stack,
         Middleware(problems.UnexpectedErrorMiddleware),
-        Middleware(problems.BodyLimitMiddleware, limit=settings.max_body_bytes),
+        Middleware(
+            problems.BodyLimitMiddleware,
+            limit=settings.max_body_bytes,
+            is_stream=events.is_stream,
+        ),
     ]
 
 

@@ -6,7 +6,7 @@ and answered as a plain 500 that names the request. `docs/problems.md` tells cal
 """
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -34,10 +34,12 @@ from app.domain.errors import (
     MalformedBodyError,
     NotFoundError,
     PayloadTooLargeError,
+    StrictHandlingError,
     UnauthenticatedError,
     UnavailableError,
     VersionMismatchError,
 )
+from app.domain.events.marks import CAREFUL, QUICK
 from app.telemetry import current_request_id
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -124,6 +126,16 @@ PROBLEMS: Final[tuple[Problem, ...]] = (
         "The Idempotency-Key was used for another request",
         "幂等键已用于其他请求",
     ),
+    _of(
+        StrictHandlingError,
+        422,
+        "Some event would be quarantined, so none is stored",
+        "存在会被隔离的事件，全部未存储",
+        accepted="how many events would be accepted",
+        duplicate="how many are in the log already",
+        quarantined="how many would be quarantined",
+        results="the outcome of each event; `seq` and `quarantine_id` are null",
+    ),
     INTERNAL_ERROR,
     _of(UnavailableError, 503, "The service cannot do this right now", "服务暂时不可用"),
 )
@@ -171,6 +183,15 @@ class ProblemDocument(BaseModel):
     state: str | None = Field(None, description="The state that forbids the command")
     actual_version: int | None = Field(None, description="The version that the subject has now")
     limit: int | None = Field(None, description="The most that is taken")
+    accepted: int | None = Field(None, description="How many events would be accepted")
+    duplicate: int | None = Field(None, description="How many are in the log already")
+    quarantined: int | None = Field(None, description="How many would be quarantined")
+    results: list[dict[str, Any]] | None = Field(
+        None, description="What would become of each event, as in the answer of ingest"
+    )
+    durable_lines: int | None = Field(
+        None, description="At the end of a stream: lines up to this one are stored, none is lost"
+    )
 
 
 def problem_of(error: DomainError) -> Problem:
@@ -273,13 +294,23 @@ class BodyLimitMiddleware:
     The framework's own limit answers in plain text.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, limit: int, is_stream: Callable[[Scope], bool] = lambda _: False
+    ) -> None:
+        """Stand before an app.
+
+        Args:
+            app: What comes next.
+            limit: In bytes.
+            is_stream: Tells the requests whose body may have any length, as it is never held.
+        """
         self._app = app
         self._limit = limit
+        self._is_stream = is_stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._is_stream(scope):
             await self._app(scope, receive, send)
             return
         told = next((value for name, value in scope["headers"] if name == b"content-length"), None)
@@ -329,6 +360,26 @@ def _unexpected(error: Exception) -> Response:
     )
 
 
+def last_line(error: Exception, *, durable_lines: int, advice: str) -> bytes:
+    """The problem that ends the answer to a stream when it is too late for a status.
+
+    Args:
+        error: What happened.
+        durable_lines: Lines of the body whose outcome is stored, all from the first.
+        advice: What the caller can do about the rest, in words.
+    """
+    if isinstance(error, DomainError):
+        problem, detail = problem_of(error), str(error)
+        log.info("refused in the middle of a stream", problem=problem.code, detail=detail)
+    elif is_database_away(error):
+        problem, detail = _BY_ERROR[UnavailableError], "The database went away."
+        log.warning("database away", error=f"{type(error).__name__}: {error}")
+    else:
+        problem, detail = INTERNAL_ERROR, "This is a defect of the service."
+        log.error("unexpected error", exc_info=error)
+    return _document(problem, f"{detail} {advice}", {"durable_lines": durable_lines}) + b"\n"
+
+
 async def _domain_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)  # noqa: S101 - the handler's contract
     problem = problem_of(error)
@@ -341,6 +392,8 @@ async def _domain_error(_request: Request, error: Exception) -> Response:
             headers["WWW-Authenticate"] = 'Bearer realm="servicelane"'
         case UnavailableError():
             headers["Retry-After"] = str(error.retry_after)
+        case StrictHandlingError():
+            headers["Preference-Applied"] = "handling=strict"
         case _:
             pass
     log.info("refused", problem=problem.code, detail=str(error))
@@ -359,6 +412,7 @@ async def _validation_error(_request: Request, error: Exception) -> Response:
             fault["msg"].removeprefix("Value error, "),
         )
         for fault in found
+        if QUICK not in fault["loc"]  # what the careful reader says of it counts
     ]
     first, more = faults[0], len(faults) - 1
     detail = f"{first.pointer or 'The body'}: {first.detail}" + (f" ({more} more)" if more else "")
@@ -382,6 +436,17 @@ def _answer(
     members: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
+    return Response(
+        _document(problem, detail, members),
+        status_code=problem.status,
+        headers=dict(headers or {}),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _document(
+    problem: Problem, detail: str | None, members: Mapping[str, object] | None = None
+) -> bytes:
     document: dict[str, object] = {
         "type": problem.type if problem.code else "about:blank",
         "title": problem.title,
@@ -393,12 +458,7 @@ def _answer(
     if request_id is not None:
         document["instance"] = INSTANCE_PREFIX + request_id
     document.update(members or {})
-    return Response(
-        orjson.dumps(document, default=_plain),
-        status_code=problem.status,
-        headers=dict(headers or {}),
-        media_type=MEDIA_TYPE,
-    )
+    return orjson.dumps(document, default=_plain)
 
 
 def _plain(value: object) -> object:
@@ -413,7 +473,9 @@ def pointer_of(location: tuple[str | int, ...]) -> str:
     A fault in the body points into the body; one in a parameter begins with its kind.
     """
     parts = location[1:] if location and location[0] == "body" else location
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    return "".join(
+        f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts if part != CAREFUL
+    )
 
 
 def is_database_away(error: BaseException) -> bool:

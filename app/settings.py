@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         description="PostgreSQL 15 or newer, as postgresql://user:password@host:port/name. "
         "Without it the embedded server is started in the data folder.",
     )
+    inbox_dir: Path | None = Field(
+        None,
+        description="Folder with a folder per store, named by its code: files that are put there "
+        "are imported. Without it there is no inbox.",
+    )
     log_pool_size: int = Field(
         4, ge=1, le=100, description="Connections for the event log and the hot reads."
     )
@@ -102,6 +107,12 @@ class Settings(BaseSettings):
         10 * 1024 * 1024, ge=1024, description="Largest body of a request, in bytes."
     )
     max_batch: int = Field(10_000, ge=1, description="Most events in one batch.")
+    max_line_bytes: int = Field(
+        1024 * 1024,
+        ge=1024,
+        description="Longest line of a stream of events that is held, in bytes. Of a longer one "
+        "the first bytes go to quarantine.",
+    )
     max_nesting: int = Field(32, ge=4, le=200, description="Deepest nesting of an unknown field.")
     max_text_length: int = Field(
         10_000, ge=256, description="Longest text in an event's unknown fields, in characters."
@@ -110,15 +121,30 @@ class Settings(BaseSettings):
         600, ge=0, description="How far ahead of now the time of an event may be."
     )
 
+    max_held_requests: int = Field(
+        500, ge=0, description="Most requests that wait for news of a log at once, per process."
+    )
+
     # When it works
     clock_interval_seconds: float = Field(
         1.0, gt=0, description="How often clocks that fall due are looked for."
+    )
+    feed_interval_seconds: float = Field(
+        30.0, gt=0, description="How often it is looked for feeds that fell silent."
     )
     webhook_interval_seconds: float = Field(
         1.0, gt=0, description="How often webhook deliveries that are due are looked for."
     )
     webhook_timeout_seconds: float = Field(
         15.0, gt=0, description="How long a webhook's receiver may take to answer."
+    )
+    inbox_interval_seconds: float = Field(
+        5.0, gt=0, description="How often the folders of the inbox are looked through."
+    )
+    inbox_settle_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="How long a file of the inbox must not have changed before it is taken.",
     )
     refresh_interval_seconds: float = Field(
         60.0, gt=0, description="How often facts and current KPI values take in what came."
@@ -164,10 +190,10 @@ class Settings(BaseSettings):
                 raise ValueError("a database URL begins with postgresql://")
         return value
 
-    @field_validator("data_dir")
+    @field_validator("data_dir", "inbox_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
 
     @property
     def listens_on_loopback(self) -> bool:

@@ -24,6 +24,9 @@ REQUEST_ID_HEADER: Final = "X-Request-Id"
 PRINCIPAL_KEY: Final = "servicelane.principal"
 """Where in the ASGI scope the name of the caller lies once it is known."""
 
+HELD_KEY: Final = "servicelane.held"
+"""Where in the ASGI scope it is noted that a request may take long, because it waits for news."""
+
 _HEADER: Final = REQUEST_ID_HEADER.lower().encode()
 _ACCEPTED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SLOW_MS: Final = 5_000
@@ -186,7 +189,7 @@ def _log_request(write: WriteLine, scope: Scope, status: int, duration_ms: float
     level = "info"
     if path in _QUIET_PATHS:
         level = "debug"
-    elif duration_ms > _SLOW_MS:
+    elif duration_ms > _SLOW_MS and not scope.get(HELD_KEY):
         level = "warning"
     client = scope.get("client")
     write(

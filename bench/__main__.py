@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice, pairwise
 from pathlib import Path
 
 import asyncpg
@@ -26,13 +27,16 @@ import psutil
 
 from app.db import embedded, migrations
 from app.demo.bench import bench_lifecycle
+from bench import files
 from bench.baseline import TABLE
-from bench.load import Load, drive, request
+from bench.load import Load, drive, request, stream_lines
 from bench.night import compare_nights
+from bench.recorder import Recorder, call_singly
 
 BATCH = 1_000
 BATCHES = 24
 SINGLES = 4_000
+LINES = 24_000
 MEMORY_PARTS = 10
 
 
@@ -44,6 +48,7 @@ class Side:
     port: int
     batch_path: str
     single_path: str
+    lines_path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,13 @@ def bodies(seed: int, count: int, store_ids: Sequence[str], size: int) -> list[b
         events = list(bench_lifecycle(per_store * size, [store_id], seed * 100 + number))
         lanes.append([orjson.dumps(events[at : at + size]) for at in range(0, len(events), size)])
     return [body for group in zip(*lanes, strict=True) for body in group][:count]
+
+
+def lines(seed: int, count: int, store_ids: Sequence[str]) -> Iterator[bytes]:
+    """Make events as lines, those of all stores mixed; blocks of a thousand."""
+    events = iter(bench_lifecycle(count, store_ids, seed))
+    while part := b"".join(orjson.dumps(event) + b"\n" for event in islice(events, BATCH)):
+        yield part
 
 
 async def compare(
@@ -107,19 +119,86 @@ async def compare(
     )
 
 
-async def check_memory(bench: Bench) -> None:
-    """Print by how much the service grows while many events come in."""
-    process = psutil.Process(bench.ours.process)
-    resident = []
-    for _ in range(MEMORY_PARTS):
-        count = bench.memory_events // MEMORY_PARTS // BATCH
-        made = bodies(new_seed(), count, stores(4), BATCH)
-        requests = [request(bench.ours.batch_path, body) for body in made]
-        await drive(bench.ours.port, requests, connections=4)
-        resident.append(process.memory_info().rss / 2**20)
+async def compare_lines(bench: Bench) -> None:
+    """Measure one stream of lines of four stores on both sides in turn, and sent once more."""
+    measured: list[tuple[float, float, float]] = []
+    for number in range(bench.rounds + 1):
+        made = list(lines(new_seed(), LINES, stores(4)))
+        order = (bench.ours, bench.theirs) if number % 2 else (bench.theirs, bench.ours)
+        seconds = {
+            side: await stream_lines(side.port, side.lines_path, made, expect=LINES)
+            for side in order
+        }
+        again = await stream_lines(bench.ours.port, bench.ours.lines_path, made, expect=LINES)
+        if number:  # the first round warms up
+            measured.append((seconds[bench.ours], seconds[bench.theirs], again))
+    show("NDJSON stream, 4 stores", [(ours, theirs) for ours, theirs, _ in measured], LINES)
+    show("the same lines again", [(again, ours) for ours, _, again in measured], LINES)
+
+
+def show(title: str, seconds: Sequence[tuple[float, float]], events: int) -> None:
+    """Print the ratio of two rates, from what each round took."""
+    ratios = [theirs / ours for ours, theirs in seconds]
+    rates = [events / statistics.median(side) for side in zip(*seconds, strict=True)]
     print(
-        f"{'memory over ' + format(bench.memory_events, ',') + ' events':34}"
-        f" from {resident[0]:.0f} MiB after the first tenth to at most {max(resident):.0f} MiB",
+        f"{title:34} {statistics.median(ratios):5.2f} [{min(ratios):.2f}-{max(ratios):.2f}]"
+        f"  {rates[0]:8,.0f} /s against {rates[1]:8,.0f} /s",
+        flush=True,
+    )
+
+
+async def compare_recorder(bench: Bench) -> None:
+    """Measure pyeventsourcing's recorder beside this service, both on the same server.
+
+    It is called in the process; so is ours, and over HTTP besides.
+    """
+    over_http: list[tuple[float, float]] = []
+    in_process: list[tuple[float, float]] = []
+    in_bulk: list[tuple[float, float]] = []
+    with Recorder(bench.url) as recorder:
+        for number in range(bench.rounds + 1):
+            made = bodies(new_seed(), SINGLES, stores(20), 1)
+            requests = [request(bench.ours.single_path, body) for body in made]
+            load = await drive(bench.ours.port, requests, connections=16)
+            theirs = await asyncio.to_thread(recorder.record, SINGLES, size=1, threads=16)
+            made = bodies(new_seed(), SINGLES, stores(20), 1)
+            called = await call_singly(bench.url, made, callers=16)
+            blocks = list(lines(new_seed(), LINES, stores(4)))
+            stream = await stream_lines(
+                bench.ours.port, bench.ours.lines_path, blocks, expect=LINES
+            )
+            chunks = await asyncio.to_thread(recorder.record, LINES, size=BATCH, threads=1)
+            if number:
+                over_http.append((load.seconds, theirs))
+                in_process.append((called, theirs))
+                in_bulk.append((stream, chunks))
+    show("single over HTTP, to eventsourcing", over_http, SINGLES)
+    show("single in process, to the same", in_process, SINGLES)
+    show("NDJSON, to eventsourcing's 1000s", in_bulk, LINES)
+
+
+async def check_memory(bench: Bench) -> None:
+    """Print by how much the service grows in one long stream, and whether it slows down."""
+    process = psutil.Process(bench.ours.process)
+    tenth = bench.memory_events // MEMORY_PARTS
+    resident: list[float] = []
+    times = [time.perf_counter()]
+
+    def stored(count: int) -> None:
+        if count >= tenth * len(times):
+            times.append(time.perf_counter())
+            resident.append(process.memory_info().rss / 2**20)
+
+    made = lines(new_seed(), bench.memory_events, stores(4))
+    await stream_lines(
+        bench.ours.port, bench.ours.lines_path, made, expect=bench.memory_events, told=stored
+    )
+    rates = [tenth / (after - before) for before, after in pairwise(times)]
+    print(
+        f"{'one stream of ' + format(bench.memory_events, ',') + ' events':34}"
+        f" {rates[0]:,.0f} /s in the first tenth, {rates[-1]:,.0f} /s in the last"
+        f" ({min(rates):,.0f}-{max(rates):,.0f}); memory from {resident[0]:.0f} MiB"
+        f" to at most {max(resident):.0f} MiB",
         flush=True,
     )
 
@@ -127,6 +206,11 @@ async def check_memory(bench: Bench) -> None:
 async def night(bench: Bench) -> None:
     """Print what a night takes on a long log, as a ratio to a short one."""
     await compare_nights(bench.url)
+
+
+async def import_files(case: str, bench: Bench) -> None:
+    """Print what an import of a file takes."""
+    await files.run_apart(bench.url, case, rounds=bench.rounds, events=bench.memory_events)
 
 
 Case = Callable[[Bench], Awaitable[None]]
@@ -141,6 +225,10 @@ CASES: dict[str, Case] = {
         compare, "single events, 20 stores", store_count=20, size=1, connections=16
     ),
     "single-1": partial(compare, "single events, 1 store", store_count=1, size=1, connections=16),
+    "lines": compare_lines,
+    "recorder": compare_recorder,
+    "sheet": partial(import_files, "sheet"),
+    "file": partial(import_files, "lines"),
     "night": night,
     "memory": check_memory,
 }
@@ -235,8 +323,8 @@ def main() -> None:
             ):
                 bench = Bench(
                     url,
-                    Side(our_process, our_port, "/v1/events", "/v1/events"),
-                    Side(their_process, their_port, "/batch", "/single"),
+                    Side(our_process, our_port, "/v1/events", "/v1/events", "/v1/events"),
+                    Side(their_process, their_port, "/batch", "/single", "/lines"),
                     given.rounds,
                     given.memory_events,
                 )

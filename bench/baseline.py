@@ -56,6 +56,9 @@ TABLE = """
     );
     CREATE INDEX IF NOT EXISTS bench_event_subject ON bench_event (store_id, kind, key);
 """
+CHUNK = 1_000
+"""Lines that are inserted together."""
+
 _COLUMNS = (
     "store_id, source, event_id, type, kind, key, subject, occurred_at, recorded_at, "
     "schema_version, correlation_id, causation_id, data"
@@ -118,6 +121,28 @@ async def batch(request: Request) -> Response:
     events = MANY.validate_json(await request.body())
     now = datetime.now(UTC)
     rows = [_row(event, now) for event in events]
+    await _insert(rows)
+    return Response(b'{"stored":%d}' % len(events), 201, media_type="application/json")
+
+
+@app.post("/lines")
+async def lines(request: Request) -> Response:
+    """Validate lines of events as they come and insert them in chunks."""
+    stored, rest, rows = 0, b"", []
+    async for part in request.stream():
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            rows.append(_row(ONE.validate_json(line), datetime.now(UTC)))
+            if len(rows) == CHUNK:
+                await _insert(rows)
+                stored, rows = stored + len(rows), []
+    if rest:
+        rows.append(_row(ONE.validate_json(rest), datetime.now(UTC)))
+    if rows:
+        await _insert(rows)
+    return Response(b'{"stored":%d}' % (stored + len(rows)), 201, media_type="application/json")
+
+
+async def _insert(rows: list[tuple[Any, ...]]) -> None:
     async with app.state.pool.acquire() as connection:
         await connection.execute(_ROWS, *zip(*rows, strict=True))
-    return Response(b'{"stored":%d}' % len(events), 201, media_type="application/json")

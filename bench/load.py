@@ -1,8 +1,9 @@
 """A small HTTP client for measuring: ready-made requests over kept connections, loopback only."""
 
 import asyncio
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -56,6 +57,62 @@ async def drive(port: int, requests: Sequence[bytes], *, connections: int) -> Lo
         writer.close()
         await writer.wait_closed()
     return Load(seconds, sorted(latencies))
+
+
+async def stream_lines(
+    port: int,
+    path: str,
+    blocks: Iterable[bytes],
+    *,
+    expect: int,
+    told: Callable[[int], None] = lambda _: None,
+) -> float:
+    """Send lines in one request without a length, and read its answer meanwhile.
+
+    Args:
+        port: Of the loopback.
+        path: To POST to.
+        blocks: The lines.
+        expect: How many events must be stored, or be there already, in the end.
+        told: Is given how many the answer tells of, each time.
+
+    Returns:
+        Seconds from the first byte to the end of the answer.
+
+    Raises:
+        RuntimeError: Not all is stored.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+    begin = time.perf_counter()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    writer.write(head.encode())
+    sending = asyncio.create_task(_send_blocks(writer, blocks))
+    stored = 0
+    async for line in reader:
+        for name, count in _STORED.findall(line):
+            if name == b"quarantined" and count != b"0":
+                raise RuntimeError(line[:500].decode(errors="replace"))
+            stored += int(count)
+        told(stored)
+    seconds = time.perf_counter() - begin
+    await sending
+    writer.close()
+    if stored != expect:
+        raise RuntimeError(f"{stored} of {expect} lines are stored")
+    return seconds
+
+
+async def _send_blocks(writer: asyncio.StreamWriter, blocks: Iterable[bytes]) -> None:
+    for block in blocks:
+        writer.write(b"%x\r\n%b\r\n" % (len(block), block))
+        await writer.drain()
+    writer.write(b"0\r\n\r\n")
+
+
+_STORED = re.compile(rb'"(accepted|duplicate|quarantined|stored)":(\d+)')
 
 
 async def _drive_lane(

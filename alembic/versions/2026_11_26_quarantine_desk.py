@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from app.db.sql import execute_file
 
-revision: str = "0002_desk"
-down_revision: str | None = "0001"
+revision: str = "0008_desk"
+down_revision: str | None = "0007_feeds"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

@@ -39,7 +39,7 @@ _LOCK_HEADS = """
 """
 _EVENT_COLUMNS = """
     store_id, seq, source, event_id, type, kind, key, subject, occurred_at, recorded_at,
-    schema_version, correlation_id, causation_id, data
+    schema_version, correlation_id, causation_id, data, content_hash
 """
 _READ_SUBJECTS = f"""
     SELECT {_EVENT_COLUMNS}
@@ -55,6 +55,18 @@ _READ_SEQS = f"""
     SELECT {_EVENT_COLUMNS} FROM event
      WHERE store_id = $1 AND seq = ANY($2::bigint[]) ORDER BY seq
 """
+_FEED_PART = """
+     WHERE e.store_id = $1 AND e.seq > $2 AND e.seq <= $3
+       AND ($4::text[] IS NULL OR e.type = ANY($4))
+     ORDER BY e.seq LIMIT $5
+"""
+_READ_FEED = f"SELECT e.*, NULL AS fields FROM event e {_FEED_PART}"
+_READ_FEED_WITH_ASIDES = f"""
+    SELECT e.*, p.fields
+      FROM event e LEFT JOIN personal p ON p.store_id = e.store_id AND p.seq = e.seq
+    {_FEED_PART}
+"""
+_READ_HEADS = "SELECT store_id, seq FROM stream_head WHERE store_id = ANY($1)"
 _READ_TOUCHED = """
     SELECT kind, key FROM event
      WHERE store_id = $1 AND seq > $2 AND seq <= $3 AND kind = ANY($4)
@@ -64,6 +76,14 @@ _READ_ORDERS_NAMED = """
     SELECT data ->> 'ro_number' AS ro_number FROM event
      WHERE store_id = $1 AND kind = 'follow_up' AND key = ANY($2) AND data ? 'ro_number'
      GROUP BY store_id, 1
+"""
+_READ_STAFF_NAMED = """
+    SELECT key, surrogate
+      FROM event
+     CROSS JOIN unnest($2::text[]) AS s (surrogate)
+     WHERE store_id = $1 AND kind = 'staff'
+       AND (data ->> 'name_key' = surrogate OR data -> 'alias_keys' ? surrogate)
+     GROUP BY store_id, key, surrogate
 """
 _READ_HEADINGS = """
     SELECT seq, type, occurred_at, recorded_at FROM event
@@ -80,8 +100,23 @@ _FIND_LATEST = """
          ORDER BY o.seq DESC LIMIT 1
      ) AS latest
 """
+_ORDERS_WITHOUT_CUSTOMER = """
+    SELECT ro_number FROM repair_order
+     WHERE store_id = $1 AND vin = ANY($2) AND NOT state ? 'customer_no'
+"""
+_MERGED_WITH = """
+    WITH root AS (
+        SELECT coalesce(c.surviving_no, n.customer_no) AS customer_no
+          FROM unnest($2::text[]) AS n (customer_no)
+          LEFT JOIN customer c ON c.store_id = $1 AND c.customer_no = n.customer_no
+    )
+    SELECT customer_no FROM root
+     UNION
+    SELECT c.customer_no FROM root
+      JOIN customer c ON c.store_id = $1 AND c.surviving_no = root.customer_no
+"""
 _FIND_TARGETS = """
-    SELECT e.source, e.event_id, e.kind, e.key, e.subject
+    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id
       FROM unnest($2::text[], $3::text[]) AS r (source, event_id)
       JOIN event e ON e.store_id = $1 AND e.source = r.source AND e.event_id = r.event_id
 """
@@ -110,6 +145,9 @@ _WAITING_RETRACTIONS = f"""
 _COUNT_WAITING_RETRACTIONS = f"""
     SELECT count(*) FROM quarantine
      WHERE store_id = $1 AND {_WAITING} AND quarantine_id <> ALL($2)
+"""
+_READ_REPEATS = """
+    SELECT seq, last_at FROM snapshot_repeat WHERE store_id = $1 AND seq = ANY($2::bigint[])
 """
 _FIND_ANSWER = """
     SELECT request_hash, status, body FROM idempotency
@@ -170,13 +208,18 @@ class GroupRead:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The event that a retraction names, as far as the retraction must know it."""
+    """The event that a retraction names, as far as the retraction must know it.
+
+    Attributes:
+        evidence: Id of the snapshot that it was read out of, if it was.
+    """
 
     source: str
     id: str
     kind: Kind
     key: str
     subject: str
+    evidence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +242,31 @@ class Heading:
     recorded_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class FeedPart:
+    """An event as consumers of the log get it.
+
+    Attributes:
+        aside: JSON of what lies beside the log, where it was asked for and there is something.
+    """
+
+    seq: int
+    kind: Kind
+    key: str
+    notice: Notice
+    aside: str | None
+
+
 class EventLog:
     """The log over one connection. Transactions belong to the caller."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def connection(self) -> Connection:
+        """What it reads by, for what must be seen together with the log."""
+        return self._connection
 
     async def forget_plans(self) -> None:
         """Let the server plan the statements of this connection anew."""
@@ -283,6 +346,16 @@ class EventLog:
             events[event.kind, event.key].append(event)
         return events
 
+    async def list_orders_without_customer(self, store_id: str, vins: Sequence[str]) -> list[str]:
+        """List the orders about these vehicles that name no customer themselves."""
+        rows = await self._connection.fetch(_ORDERS_WITHOUT_CUSTOMER, store_id, list(vins))
+        return [row["ro_number"] for row in rows]
+
+    async def list_merged_with(self, store_id: str, customers: Sequence[str]) -> list[str]:
+        """List the numbers that count as one customer with any of these, as written so far."""
+        rows = await self._connection.fetch(_MERGED_WITH, store_id, list(customers))
+        return [row["customer_no"] for row in rows]
+
     async def find_targets(
         self, store_id: str, identities: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], Target]:
@@ -300,9 +373,15 @@ class EventLog:
                 kind=Kind(row["kind"]),
                 key=row["key"],
                 subject=row["subject"],
+                evidence=row["causation_id"],
             )
             for row in rows
         }
+
+    async def read_repeats(self, store_id: str, seqs: Sequence[int]) -> dict[int, datetime]:
+        """Read until when snapshots were sent again with nothing new, by seq of the snapshot."""
+        rows = await self._connection.fetch(_READ_REPEATS, store_id, list(seqs))
+        return {row["seq"]: row["last_at"] for row in rows}
 
     async def list_waiting_retractions(
         self, store_id: str, targets: Sequence[tuple[str, str]]
@@ -359,6 +438,13 @@ class EventLog:
         rows = await self._connection.fetch(_READ_ORDERS_NAMED, store_id, list(follow_ups))
         return [row["ro_number"] for row in rows]
 
+    async def read_staff_named(
+        self, store_id: str, surrogates: Collection[str]
+    ) -> list[tuple[str, str]]:
+        """Read (staff number, surrogate) of all whom a registration ever gave these."""
+        rows = await self._connection.fetch(_READ_STAFF_NAMED, store_id, list(surrogates))
+        return [(row["key"], row["surrogate"]) for row in rows]
+
     async def read_headings(
         self, store_id: str, *, after: int, upto: int, types: Collection[str]
     ) -> list[Heading]:
@@ -369,23 +455,45 @@ class EventLog:
     async def read_notices(self, store_id: str, seqs: Collection[int]) -> dict[int, Notice]:
         """Read the events with these seqs as webhooks send them, by seq."""
         rows = await self._connection.fetch(_READ_SEQS, store_id, list(seqs))
-        return {
-            row["seq"]: Notice(
-                store_id=store_id,
-                seq=row["seq"],
-                source=row["source"],
-                id=row["event_id"],
-                type=row["type"],
-                subject=row["subject"],
-                occurred_at=row["occurred_at"],
-                recorded_at=row["recorded_at"],
-                schema_version=row["schema_version"],
-                correlation_id=row["correlation_id"],
-                causation_id=row["causation_id"],
-                data=row["data"].encode(),
-            )
+        return {row["seq"]: _notice(row) for row in rows}
+
+    async def read_heads(self, stores: Collection[str]) -> dict[str, int]:
+        """Read the last seq of each of the stores that exist."""
+        rows = await self._connection.fetch(_READ_HEADS, list(stores))
+        return {row["store_id"]: row["seq"] for row in rows}
+
+    async def read_feed(
+        self,
+        store_id: str,
+        *,
+        after: int,
+        upto: int,
+        types: Collection[str] | None,
+        limit: int,
+        personal: bool,
+    ) -> list[FeedPart]:
+        """Read events with a seq in (after, upto] as consumers get them, in seq order.
+
+        Args:
+            store_id: The store.
+            after: Where to begin.
+            upto: Where to end; not beyond the head, as it was read before.
+            types: Only these; None is all.
+            limit: How many.
+            personal: With what lies beside the log.
+        """
+        rows = await self._connection.fetch(
+            _READ_FEED_WITH_ASIDES if personal else _READ_FEED,
+            store_id,
+            after,
+            upto,
+            None if types is None else list(types),
+            limit,
+        )
+        return [
+            FeedPart(row["seq"], Kind(row["kind"]), row["key"], _notice(row), row["fields"])
             for row in rows
-        }
+        ]
 
     async def find_latest(
         self, store_id: str, wanted: Mapping[int, str]
@@ -421,3 +529,20 @@ class EventLog:
         await self._connection.execute(
             _PUSH_CLOCK, store_id, clock.kind, clock.key, clock.name, next_at, error
         )
+
+
+def _notice(row: asyncpg.Record) -> Notice:
+    return Notice(
+        store_id=row["store_id"],
+        seq=row["seq"],
+        source=row["source"],
+        id=row["event_id"],
+        type=row["type"],
+        subject=row["subject"],
+        occurred_at=row["occurred_at"],
+        recorded_at=row["recorded_at"],
+        schema_version=row["schema_version"],
+        correlation_id=row["correlation_id"],
+        causation_id=row["causation_id"],
+        data=row["data"].encode(),
+    )

@@ -2,7 +2,8 @@
 
 An order's verdict hangs on its follow-ups (what the customer says) and on the odometers of its
 comebacks; a follow-up's and a complaint's on the order. So news of one subject reach others, which
-`widen` finds.
+`widen` finds. Whom a surrogate stands for hangs on the registrations of staff: news of those reach
+all that name it.
 """
 
 from collections import defaultdict
@@ -13,10 +14,12 @@ from typing import Final, TypeVar
 from app.db.engine import Connection
 from app.db.event_log import EventLog
 from app.domain.complaint import Complaint
-from app.domain.events.envelope import Kind
+from app.domain.events.envelope import Event, Kind
+from app.domain.fold import fold
 from app.domain.follow_up import FollowUp
+from app.domain.mentions import KnownNames, mentions_of
 from app.domain.repair_order import RepairOrder
-from app.domain.staff import Timecard
+from app.domain.staff import Staff, Timecard
 from app.domain.subject import Subject, decode
 
 JUDGED_KINDS: Final = (Kind.REPAIR_ORDER, Kind.FOLLOW_UP, Kind.COMPLAINT, Kind.TIMECARD)
@@ -48,6 +51,14 @@ _STATES_OF_FOLLOW_UPS_OF = """
     SELECT ro_number, state::text FROM follow_up
      WHERE store_id = $1 AND ro_number = ANY($2) ORDER BY follow_up_id
 """
+_NAMED_STAFF = """
+    SELECT state::text FROM staff
+     WHERE store_id = $1 AND state ?| array['name_keys', 'alias_keys']
+"""
+_THAT_NAME = """
+    SELECT kind, key FROM staff_mention
+     WHERE store_id = $1 AND surrogate = ANY($2) GROUP BY store_id, kind, key
+"""
 
 type_subjects = dict[Kind, set[str]]
 """Keys of subjects, by kind."""
@@ -63,13 +74,34 @@ class JudgedStates:
 
     async def list_touched(self, store_id: str, *, after: int, until: int) -> type_subjects:
         """List the subjects that events with a seq in (after, until] reach, directly or not."""
-        touched: type_subjects = {kind: set() for kind in JUDGED_KINDS}
+        touched: type_subjects = {kind: set() for kind in (*JUDGED_KINDS, Kind.STAFF)}
         log = EventLog(self._connection)
-        for kind, key in await log.read_touched(
-            store_id, after=after, until=until, kinds=JUDGED_KINDS
-        ):
+        for kind, key in await log.read_touched(store_id, after=after, until=until, kinds=touched):
             touched[kind].add(key)
+        staff = touched.pop(Kind.STAFF)
+        if staff and (changed := await self._given_or_taken(store_id, staff, after, until)):
+            for row in await self._connection.fetch(_THAT_NAME, store_id, sorted(changed)):
+                touched[Kind(row["kind"])].add(row["key"])
         return await self._widen(store_id, touched)
+
+    async def _given_or_taken(
+        self, store_id: str, staff: Collection[str], after: int, until: int
+    ) -> set[str]:
+        """The surrogates that members got or lost by the log in (after, until].
+
+        A sheet that says every night what it said before changes nobody.
+        """
+        log = EventLog(self._connection)
+        logged = await log.read_subjects(store_id, [(Kind.STAFF, key) for key in staff])
+        changed: set[str] = set()
+        for (_, key), events in logged.items():
+            changed |= _known_as(key, events, after) ^ _known_as(key, events, until)
+        return changed
+
+    async def get_names(self, store_id: str) -> KnownNames:
+        """Get whom the store's surrogates stand for."""
+        rows = await self._connection.fetch(_NAMED_STAFF, store_id)
+        return KnownNames(decode(Staff, row["state"]) for row in rows)
 
     async def list_keys(
         self, store_id: str, kind: Kind, *, after: str | None, limit: int
@@ -103,24 +135,49 @@ class JudgedStates:
             found[Kind.REPAIR_ORDER, ro_number].update(
                 (Kind.REPAIR_ORDER, named) for named in _came_back_as([order])
             )
+        calls = await self.get_follow_ups(store_id, keys[Kind.FOLLOW_UP])
+        complaints = await self.get_complaints(store_id, keys[Kind.COMPLAINT])
+        states: dict[tuple[Kind, str], RepairOrder | FollowUp | Complaint] = {
+            **{(Kind.REPAIR_ORDER, key): order for key, order in orders.items()},
+            **{(Kind.FOLLOW_UP, key): call for key, call in calls.items()},
+            **{(Kind.COMPLAINT, key): complaint for key, complaint in complaints.items()},
+        }
         joined = {
-            **{
-                (Kind.FOLLOW_UP, key): state.ro_number
-                for key, state in (
-                    await self.get_follow_ups(store_id, keys[Kind.FOLLOW_UP])
-                ).items()
-            },
-            **{
-                (Kind.COMPLAINT, key): state.ro_number
-                for key, state in (
-                    await self.get_complaints(store_id, keys[Kind.COMPLAINT])
-                ).items()
-            },
+            subject: state.ro_number
+            for subject, state in states.items()
+            if not isinstance(state, RepairOrder) and state.ro_number is not None
         }
         for subject, joined_to in joined.items():
-            if joined_to is not None:
-                found[subject].add((Kind.REPAIR_ORDER, joined_to))
+            found[subject].add((Kind.REPAIR_ORDER, joined_to))
+        states |= {
+            (Kind.REPAIR_ORDER, key): order
+            for key, order in (await self.get_orders(store_id, set(joined.values()))).items()
+        }
+        await self._add_named(store_id, found, subjects, states, joined)
         return found
+
+    async def _add_named(
+        self,
+        store_id: str,
+        found: dict[tuple[Kind, str], set[tuple[Kind, str]]],
+        subjects: Collection[tuple[Kind, str]],
+        states: Mapping[tuple[Kind, str], RepairOrder | FollowUp | Complaint],
+        joined: Mapping[tuple[Kind, str], str],
+    ) -> None:
+        """Add the staff whom a subject, or the order that it is joined to, names by surrogate."""
+        named: dict[str, set[tuple[Kind, str]]] = defaultdict(set)
+        for subject in subjects:
+            ro_number = joined.get(subject)
+            reached = [subject] if ro_number is None else [subject, (Kind.REPAIR_ORDER, ro_number)]
+            for surrogate, _ in (
+                mention for other in reached for mention in mentions_of(states.get(other))
+            ):
+                named[surrogate].add(subject)
+        if named:
+            log = EventLog(self._connection)
+            for staff_no, surrogate in await log.read_staff_named(store_id, named):
+                for subject in named[surrogate]:
+                    found[subject].add((Kind.STAFF, staff_no))
 
     async def get_orders(self, store_id: str, keys: Collection[str]) -> dict[str, RepairOrder]:
         """Get the repair orders that there are, by number."""
@@ -195,6 +252,12 @@ class JudgedStates:
             list(keys),
         )
         return {row["key"]: decode(state, row["state"]) for row in rows}
+
+
+def _known_as(staff_no: str, events: Collection[Event], upto: int) -> set[str]:
+    """The surrogates that stood for a member by the log up to a seq."""
+    state = fold(Kind.STAFF, staff_no, [event for event in events if event.seq <= upto])
+    return state.known_as if isinstance(state, Staff) else set()
 
 
 def _came_back_as(orders: Collection[RepairOrder]) -> set[str]:

@@ -13,8 +13,14 @@ _FIELDS = """
     SELECT p.key, p.seq, e.type, e.source, e.event_id, p.fields
       FROM personal p
       JOIN event e ON e.store_id = p.store_id AND e.seq = p.seq
+      LEFT JOIN LATERAL (
+        SELECT max(r.occurred_at) AS at FROM event r
+         WHERE r.store_id = e.store_id AND r.kind = e.kind AND r.key = e.key
+           AND r.type = 'repair_order.snapshot_repeated'
+           AND r.data ->> 'source' = e.source AND r.data ->> 'id' = e.event_id
+      ) AS again ON e.type = 'repair_order.snapshot'
      WHERE p.store_id = $1 AND p.kind = $2 AND p.key = ANY($3)
-     ORDER BY p.key, e.occurred_at, e.seq
+     ORDER BY p.key, greatest(e.occurred_at, again.at), e.seq
 """
 
 
@@ -40,6 +46,8 @@ class PersonalRepository:
         self, store_id: str, kind: Kind, keys: Sequence[str]
     ) -> list[Aside]:
         """List what lies beside the events of the subjects, each subject's in order of time.
+
+        A snapshot stands at the last time at which it is known to have been so again.
 
         What belongs to retracted events is among it: hiding it is the caller's (A22).
         """

@@ -10,10 +10,12 @@ import orjson
 from uuid6 import uuid7
 
 from app.db.engine import Pool
+from app.db.feeds import tally_of_refused
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
 from app.domain.events.item import Item
 from app.domain.quarantine import (
+    NO_STORE,
     Actor,
     Backlog,
     Correction,
@@ -279,9 +281,11 @@ class QuarantineRepository:
         Returns:
             The quarantine id of each, by (store, hash of its bytes).
         """
-        document = orjson.dumps({"heads": [], "quarantine": list(rows)}).decode()
+        document: dict[str, list[QuarantineRow]] = {"heads": [], "quarantine": list(rows)}
+        tally_of_refused(document["quarantine"], no_store=NO_STORE).add_to(document)
         placed = await self._pool.fetch(
-            "SELECT quarantine_store, item_hash, item_id FROM append_group($1)", document
+            "SELECT quarantine_store, item_hash, item_id FROM append_group($1)",
+            orjson.dumps(document).decode(),
         )
         return {(store_id, item_hash): item_id for store_id, item_hash, item_id in placed}
 

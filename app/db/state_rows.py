@@ -6,12 +6,16 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from app.domain.backlog import Backlog
 from app.domain.clocks import Clock, contact_due_at
 from app.domain.complaint import Complaint
 from app.domain.customer import Customer
 from app.domain.events.envelope import Kind
+from app.domain.feed import Feed
 from app.domain.follow_up import FollowUp
 from app.domain.kpis.promises import reference_in_force
+from app.domain.links import spelled_alike
+from app.domain.mentions import Mentions
 from app.domain.periods import local_day
 from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
@@ -45,9 +49,9 @@ def state_row(
                 "advisor": state.advisor,
                 "technician": state.technician,
                 "customer_no": state.customer_no,
-                "vin": state.vin,
+                "vin": spelled_alike(state.vin),
                 # one that was never opened is listed under when it was last heard of
-                "opened_at": state.first_opened_at or state.last_occurred_at,
+                "opened_at": state.visited_at,
                 "promised_at": _promised_at(state, policies, zone),
                 "settled_at": state.settled_at,
                 "delivered_at": state.delivered_at,
@@ -85,11 +89,19 @@ def state_row(
         case Customer():
             row["customer_no"] = key
         case Vehicle():
-            row |= {"vin": key, "customer_no": state.customer_no}
+            row |= {
+                "vin": key,
+                "spelled_alike": spelled_alike(key),
+                "customer_no": state.customer_no,
+            }
         case Staff():
             row["staff_no"] = key
         case Timecard():
             row |= {"key": key, "work_date": state.work_date}
+        case Feed():
+            row |= {"source": key, "silent": state.silent_from is not None}
+        case Backlog():
+            row |= {"key": key, "growing": state.growing_since is not None}
         case _:
             message = f"no table keeps a {type(state).__name__}"
             raise TypeError(message)
@@ -108,6 +120,23 @@ def gone_row(subject: SubjectKey) -> Row:
     """Name a subject whose every event is retracted."""
     store_id, kind, key = subject
     return {"store_id": store_id, "kind": kind, "key": key}
+
+
+def mention_rows(subject: SubjectKey, mentions: Mentions) -> list[Row]:
+    """Write whom a subject names by surrogate."""
+    store_id, kind, key = subject
+    return [
+        {
+            "store_id": store_id,
+            "kind": kind,
+            "key": key,
+            "surrogate": surrogate,
+            "role": role,
+            "first_seen_at": seen.first_at,
+            "last_seen_at": seen.last_at,
+        }
+        for (surrogate, role), seen in mentions.items()
+    ]
 
 
 def clock_row(subject: SubjectKey, clock: Clock, detected_at: datetime | None) -> Row:

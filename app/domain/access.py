@@ -27,14 +27,18 @@ _TOKEN: Final = re.compile(r"sl_[0-9A-Za-z]{43}")
 class Scope(StrEnum):
     """A right that a key can carry; `<what>:read` reads, `<what>:write` changes."""
 
+    EVENTS_READ = "events:read"
     EVENTS_WRITE = "events:write"
     QUARANTINE_READ = "quarantine:read"
     QUARANTINE_WRITE = "quarantine:write"
     STORES_READ = "stores:read"
     STORES_WRITE = "stores:write"
     STAFF_READ = "staff:read"
+    STAFF_WRITE = "staff:write"
     CUSTOMERS_READ = "customers:read"
+    CUSTOMERS_WRITE = "customers:write"
     REPAIR_ORDERS_READ = "repair_orders:read"
+    REPAIR_ORDERS_WRITE = "repair_orders:write"
     FOLLOW_UPS_READ = "follow_ups:read"
     FOLLOW_UPS_WRITE = "follow_ups:write"
     COMPLAINTS_READ = "complaints:read"
@@ -90,6 +94,9 @@ class Principal:
 
 SETUP: Final = Principal("setup", "setup token", ALL_SCOPES)
 """Whoever holds the setup token of the settings."""
+
+NOBODY: Final = Principal("nobody", "nobody", frozenset())
+"""Whoever may do nothing, and so sees nothing personal."""
 
 LOCAL: Final = Principal("local", "local", ALL_SCOPES)
 """Whoever is on this machine while no key was ever issued."""

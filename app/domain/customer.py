@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,8 @@ class Customer(Subject, kw_only=True, omit_defaults=True):
         preferred_contact: channel, from, to; only what is known.
         consent: calls, messages; only what is known.
         merged_into: The customer number that took this one over.
+        merged_at: When it did.
+        merged_seq: seq of the event that says so.
     """
 
     customer_no: str
@@ -35,17 +38,19 @@ class Customer(Subject, kw_only=True, omit_defaults=True):
     segment: str | None = None
     member_no: str | None = None
     merged_into: str | None = None
+    merged_at: datetime | None = None
+    merged_seq: int = 0
 
 
 def evolve(customer: Customer, event: Event) -> Customer:
     """Apply the next event, in the order (occurred_at, seq), to the draft and hand it back."""
-    _APPLY[type(event.payload)](customer, event.payload)
+    _APPLY[type(event.payload)](customer, event.payload, event)
     customer.last_occurred_at = event.occurred_at
     customer.last_fact_seq = event.seq
     return customer
 
 
-def _registered(customer: Customer, data: CustomerRegistered) -> None:
+def _registered(customer: Customer, data: CustomerRegistered, _event: Event) -> None:
     """Each field that it carries; a second registration deletes nothing (B5)."""
     for name in _FIELDS:
         value = getattr(data, name)
@@ -57,7 +62,7 @@ def _registered(customer: Customer, data: CustomerRegistered) -> None:
         customer.consent = _patched({}, data.consent)
 
 
-def _updated(customer: Customer, data: CustomerUpdated) -> None:
+def _updated(customer: Customer, data: CustomerUpdated, _event: Event) -> None:
     """A merge patch (RFC 7396): what is null goes, what is absent stays (A15)."""
     for name in _FIELDS:
         if name in data.model_fields_set:
@@ -77,8 +82,10 @@ def _patched(known: dict[str, Any], patch: PreferredContact | Consent | None) ->
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _merged(customer: Customer, data: CustomerMerged) -> None:
+def _merged(customer: Customer, data: CustomerMerged, event: Event) -> None:
     customer.merged_into = data.into
+    customer.merged_at = event.occurred_at
+    customer.merged_seq = event.seq
 
 
 _EMPTY: Final[Mapping[str, Any]] = {
@@ -88,7 +95,7 @@ _EMPTY: Final[Mapping[str, Any]] = {
     "member_no": None,
 }
 _FIELDS: Final = tuple(_EMPTY)
-_APPLY: Final[Mapping[type, Callable[[Customer, Any], None]]] = {
+_APPLY: Final[Mapping[type, Callable[[Customer, Any, Event], None]]] = {
     CustomerRegistered: _registered,
     CustomerUpdated: _updated,
     CustomerMerged: _merged,

@@ -5,6 +5,7 @@ The tree, with the HTTP status that `app.problems` gives to each:
     DomainError
     ├── InvalidInputError         422  the input has faults, each with a pointer
     ├── IdempotencyConflictError  422  the Idempotency-Key was used for another request
+    ├── StrictHandlingError       422  some event would lie in quarantine, so none is stored
     ├── MalformedBodyError        400  the body is not what its content type says
     ├── PayloadTooLargeError      413  the body or the batch is over its limit
     ├── UnauthenticatedError      401  no key, an unknown one or a revoked one
@@ -76,6 +77,27 @@ class IdempotencyConflictError(DomainError):
             "This Idempotency-Key was used before, for a request with another content."
         )
         self.key = key
+
+
+class StrictHandlingError(DomainError):
+    """The caller wants all of a request stored or nothing, and some of it would be quarantined.
+
+    Attributes:
+        answer: What the answer would have been, as far as it can be told without storing.
+    """
+
+    code = "strict-handling"
+
+    def __init__(self, *, quarantined: int, of: int, answer: Mapping[str, object]) -> None:
+        super().__init__(
+            f"{quarantined} of {of} events would be quarantined, so none is stored. `results` "
+            "says what is wrong."
+        )
+        self.answer = answer
+
+    @override
+    def fields(self) -> Mapping[str, object]:
+        return self.answer
 
 
 class MalformedBodyError(DomainError):

@@ -8,17 +8,31 @@ What was retracted never happened.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from app.domain import complaint, customer, follow_up, repair_order, staff, vehicle
+from app.domain import (
+    backlog,
+    complaint,
+    customer,
+    feed,
+    follow_up,
+    repair_order,
+    staff,
+    vehicle,
+)
+from app.domain.backlog import Backlog
 from app.domain.complaint import Complaint
 from app.domain.customer import Customer
 from app.domain.events.envelope import Event, Kind
 from app.domain.events.retraction import EventRetracted
+from app.domain.events.snapshot import RepairOrderSnapshotRepeated
+from app.domain.feed import Feed
 from app.domain.follow_up import FollowUp
 from app.domain.repair_order import RepairOrder
 from app.domain.staff import Staff, Timecard
 from app.domain.vehicle import Vehicle
 
-State: TypeAlias = RepairOrder | FollowUp | Complaint | Customer | Vehicle | Staff | Timecard
+State: TypeAlias = (
+    RepairOrder | FollowUp | Complaint | Customer | Vehicle | Staff | Timecard | Feed | Backlog
+)
 
 STATE_TYPES: Final[Mapping[Kind, type[State]]] = {
     Kind.REPAIR_ORDER: RepairOrder,
@@ -28,6 +42,8 @@ STATE_TYPES: Final[Mapping[Kind, type[State]]] = {
     Kind.VEHICLE: Vehicle,
     Kind.STAFF: Staff,
     Kind.TIMECARD: Timecard,
+    Kind.FEED: Feed,
+    Kind.BACKLOG: Backlog,
 }
 """The state that is kept for each kind, for `app.domain.subject.decode`."""
 
@@ -52,6 +68,8 @@ def is_service_event(event: Event) -> bool:
             return follow_up.is_service_event(event)
         case Kind.COMPLAINT:
             return complaint.is_service_event(event)
+        case Kind.FEED | Kind.BACKLOG:
+            return True
         case _:
             return False
 
@@ -67,16 +85,30 @@ def is_in_order(state: State, event: Event) -> bool:
 
 
 def standing(events: Iterable[Event]) -> list[Event]:
-    """The events of a subject that were not retracted, without the retractions, by seq."""
+    """The events of a subject that were not retracted, without the retractions, by seq.
+
+    With a snapshot goes every word that it was so again.
+    """
     events = list(events)
     gone = retracted(events)
     stand = [
         event
         for event in events
-        if not isinstance(event.payload, EventRetracted) and (event.source, event.id) not in gone
+        if not isinstance(event.payload, EventRetracted)
+        and (event.source, event.id) not in gone
+        and _repeats(event) not in gone
     ]
     stand.sort(key=_seq)
     return stand
+
+
+def _repeats(event: Event) -> tuple[str, str] | None:
+    """The snapshot that is said to be so again: gone with it."""
+    payload = event.payload
+    # `isinstance` would ask pydantic's metaclass, in Python, for every event
+    if type(payload) is RepairOrderSnapshotRepeated:
+        return payload.source, payload.id
+    return None
 
 
 def retracted(events: Iterable[Event]) -> set[tuple[str, str]]:
@@ -136,6 +168,8 @@ _NEW: Final[Mapping[Kind, Callable[[str], State]]] = {
     Kind.VEHICLE: lambda key: Vehicle(vin=key),
     Kind.STAFF: lambda key: Staff(staff_no=key),
     Kind.TIMECARD: lambda key: Timecard(key=key),
+    Kind.FEED: lambda key: Feed(source=key),
+    Kind.BACKLOG: lambda key: Backlog(store_id=key),
 }
 _EVOLVE: Final[Mapping[type, Callable[[Any, Event], State]]] = {
     RepairOrder: repair_order.evolve,
@@ -145,4 +179,6 @@ _EVOLVE: Final[Mapping[type, Callable[[Any, Event], State]]] = {
     Vehicle: vehicle.evolve,
     Staff: staff.evolve_staff,
     Timecard: staff.evolve_timecard,
+    Feed: feed.evolve,
+    Backlog: backlog.evolve,
 }

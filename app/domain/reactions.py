@@ -8,7 +8,7 @@ The caller reacts once per touched subject after a whole batch has evolved, appe
 in the same transaction and lets the states evolve by it; reacting again then wants nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -30,10 +30,12 @@ from app.domain.events.follow_up import (
 from app.domain.events.payload import Payload
 from app.domain.follow_up import Completion, FollowUp, Withdrawal, overdue_from
 from app.domain.ids import follow_up_id
+from app.domain.links import customer_of
 from app.domain.periods import local_day
 from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
 from app.domain.subject import Breach, Relief, Subject
+from app.domain.vehicle import Ownership
 
 Planned = Literal["first", "second"]
 
@@ -83,6 +85,7 @@ def react_repair_order(
     zone: ZoneInfo,
     recorded_at: datetime,
     cause: Cause,
+    owners: Sequence[Ownership] = (),
 ) -> list[Wanted]:
     """What an order and its follow-ups want, after either was touched.
 
@@ -94,14 +97,18 @@ def react_repair_order(
         policies: Of the store.
         zone: Of the store.
         recorded_at: When what is wanted will be recorded: tells what is missed on arrival (H3).
-        cause: The last event of this batch that touched the order or one of the follow-ups.
+        cause: The last event of this batch that touched the order, one of the follow-ups or the
+            vehicle's owners.
+        owners: Of its vehicle, by whom an order belongs to somebody that names no customer.
     """
     calls = {call.follow_up_id: call for call in follow_ups}
     if not calls and (order is None or order.cancelled or not _has_left(order)):
         return []
+    known = RepairOrder(ro_number=ro_number) if order is None else order
     reaction = _Reaction(
         ro_number,
-        RepairOrder(ro_number=ro_number) if order is None else order,
+        known,
+        customer_of(known, owners),
         calls,
         planned_ids(store_id, ro_number),
         policies,
@@ -215,6 +222,7 @@ class _Reaction:
 
     ro_number: str
     order: RepairOrder
+    customer_no: str | None
     calls: dict[str, FollowUp]
     ids: tuple[str, str]
     policies: Policies
@@ -330,7 +338,7 @@ class _Reaction:
         if (
             call is None
             or not _in_force(call, anchor)
-            or call.customer_no != self.order.customer_no
+            or call.customer_no != self.customer_no
             or call.scheduled_ro_number != self.ro_number
         ):
             self._schedule(kind, key, window, anchor, policy_version, missed=missed)
@@ -372,7 +380,7 @@ class _Reaction:
             key,
             FollowUpScheduled(
                 ro_number=self.ro_number,
-                customer_no=self.order.customer_no,
+                customer_no=self.customer_no,
                 kind=kind,
                 opens_at=window.opens_at,
                 target_at=window.target_at,

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from app.domain.events.envelope import Event
+from app.domain.events.names import is_surrogate
 from app.domain.events.repair_order import (
     Amounts,
     RepairOrderAddOnDecided,
@@ -27,6 +28,7 @@ from app.domain.events.repair_order import (
     RepairOrderDelivered,
     RepairOrderDispatched,
     RepairOrderInspected,
+    RepairOrderLinked,
     RepairOrderOpened,
     RepairOrderPromiseChanged,
     RepairOrderSettled,
@@ -35,6 +37,8 @@ from app.domain.events.repair_order import (
     RepairOrderWorkResumed,
     RepairOrderWorkStarted,
 )
+from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
+from app.domain.sightings import Sighting
 from app.domain.subject import Subject
 
 Stage = Literal[
@@ -51,6 +55,7 @@ Stage = Literal[
 ]
 Status = Literal["open", "ready_to_bill", "settled", "closed", "cancelled"]
 AmountKind = Literal["labor", "parts", "sublet", "other"]
+OtherRole = Literal["inspector", "delay_warner"]
 
 LAST_INSPECTION_LEVEL: Final = 3
 
@@ -66,6 +71,7 @@ class Promise(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         promised_at: The delivery time.
         reason: Of a change; None where the DMS does not know it.
         confirmed: Whether the customer confirmed a change; None where the DMS does not know it.
+        inferred: Whether nobody told of it: it was read out of a snapshot.
     """
 
     at: datetime
@@ -74,6 +80,7 @@ class Promise(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     promised_at: datetime
     reason: str | None = None
     confirmed: bool | None = None
+    inferred: bool = False
 
 
 class DelayNote(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -173,7 +180,7 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
         stage: Where the car is.
         cancelled_seq: Of the standing cancellation, which is final in whatever order (C1).
         first_opened_at: The arrival (B5); the fields after it are those of the last `opened`
-            that carries them.
+            that carries them, customer_no and vin of the last `opened` or `linked`.
         dispatched_technician: Of the last dispatch, with the team that it names (E2).
         worked_technician: Of the last work event that names one (E5).
         promises: In order; see `Promise.by` for which openings are in.
@@ -181,6 +188,9 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
         inspection_seqs: seqs of all inspections.
         failed_inspection_seqs: seqs of those not passed.
         add_ons: By add-on id, in the order in which they are first heard of.
+        sightings: Every snapshot of the order that stands, and every time at which one was so
+            again.
+        also_named: Surrogates of those whom no other field keeps, by what they did.
     """
 
     ro_number: str
@@ -224,11 +234,18 @@ class RepairOrder(Subject, kw_only=True, omit_defaults=True):
     comeback_reports: list[ComebackReport] = msgspec.field(default_factory=list)
     comeback_assessments: list[ComebackAssessment] = msgspec.field(default_factory=list)
     add_ons: dict[str, AddOn] = msgspec.field(default_factory=dict)
+    sightings: list[Sighting] = msgspec.field(default_factory=list)
+    also_named: dict[OtherRole, list[str]] = msgspec.field(default_factory=dict)
 
     @property
     def cancelled(self) -> bool:
         """Whether a cancellation stands: the order then counts nowhere (C2)."""
         return self.cancelled_seq is not None
+
+    @property
+    def visited_at(self) -> datetime | None:
+        """When the car was here: the arrival, else when the order was last heard of."""
+        return self.first_opened_at or self.last_occurred_at
 
     @property
     def settled(self) -> bool:
@@ -357,28 +374,45 @@ def _opened(order: RepairOrder, data: RepairOrderOpened, event: Event) -> None:
     if order.first_opened_at is None:
         order.first_opened_at = event.occurred_at
         order.first_opened_seq = event.seq
-    order.work_type = data.work_type
-    order.advisor = data.advisor
-    for name in _OPENED_FIELDS:
+    for name in OPENED_FIELDS:
         value = getattr(data, name)
         if value is not None:
             setattr(order, name, value)
     if data.promised_at is not None and all(p.by == "changed" for p in order.promises):
-        order.promises.append(Promise(event.occurred_at, event.seq, "opened", data.promised_at))
+        order.promises.append(
+            Promise(
+                event.occurred_at,
+                event.seq,
+                "opened",
+                data.promised_at,
+                inferred=event.inferred,
+            )
+        )
     estimated = data.estimate_amount is not None or data.estimate_hours is not None
     _move(order, "awaiting_authorization" if estimated else "received")
 
 
-_OPENED_FIELDS: Final = (
+OPENED_FIELDS: Final = (
     "customer_no",
     "vin",
+    "work_type",
     "pay_type",
+    "advisor",
     "odometer_km",
     "estimate_amount",
     "estimate_hours",
     "waiter",
     "appointment_id",
 )
+"""What each `opened` may say anew; of each field the last one that carries it counts (B5)."""
+
+
+def _linked(order: RepairOrder, data: RepairOrderLinked, _event: Event) -> None:
+    """Customer and car; the car stays where it is, and nothing was promised by it."""
+    if data.customer_no is not None:
+        order.customer_no = data.customer_no
+    if data.vin is not None:
+        order.vin = data.vin
 
 
 def _authorized(order: RepairOrder, data: RepairOrderAuthorized, event: Event) -> None:
@@ -435,6 +469,13 @@ def _inspected(order: RepairOrder, data: RepairOrderInspected, event: Event) -> 
         _move(order, "in_work")
     else:
         _move(order, "cleaning" if data.level == LAST_INSPECTION_LEVEL else "inspection")
+    _name(order, "inspector", data.inspector)
+
+
+def _name(order: RepairOrder, role: OtherRole, value: str | None) -> None:
+    """Keep a surrogate, so that whom it stands for can be asked; numbers need no such care."""
+    if value is not None and is_surrogate(value):
+        order.also_named[role] = sorted({*order.also_named.get(role, []), value})
 
 
 def _cleaned(order: RepairOrder, _data: RepairOrderCleaned, _event: Event) -> None:
@@ -465,12 +506,14 @@ def _promise_changed(order: RepairOrder, data: RepairOrderPromiseChanged, event:
             data.promised_at,
             data.reason,
             data.confirmed_by_customer,
+            event.inferred,
         )
     )
 
 
-def _delay_warned(order: RepairOrder, _data: RepairOrderDelayWarned, event: Event) -> None:
+def _delay_warned(order: RepairOrder, data: RepairOrderDelayWarned, event: Event) -> None:
     order.delay_warned_at = event.occurred_at
+    _name(order, "delay_warner", data.by)
 
 
 def _delay_noted(order: RepairOrder, data: RepairOrderCustomerDelayNoted, event: Event) -> None:
@@ -544,8 +587,25 @@ def _cancelled(order: RepairOrder, data: RepairOrderCancelled, event: Event) -> 
     order.cancel_reason = data.reason
 
 
+def _snapshot(order: RepairOrder, _data: RepairOrderSnapshot, event: Event) -> None:
+    """What it implies comes as events of their own, see `app.domain.inference`."""
+    order.sightings.append(
+        Sighting(event.occurred_at, event.seq, event.source, event.id, event.content_hash)
+    )
+
+
+def _snapshot_repeated(
+    order: RepairOrder, data: RepairOrderSnapshotRepeated, event: Event
+) -> None:
+    for sighting in order.sightings:
+        if (sighting.source, sighting.id) == (data.source, data.id):
+            order.sightings.append(msgspec.structs.replace(sighting, at=event.occurred_at))
+            return
+
+
 _APPLY: Final[Mapping[type, Callable[[RepairOrder, Any, Event], None]]] = {
     RepairOrderOpened: _opened,
+    RepairOrderLinked: _linked,
     RepairOrderAuthorized: _authorized,
     RepairOrderDispatched: _dispatched,
     RepairOrderWorkStarted: _work_started,
@@ -565,4 +625,6 @@ _APPLY: Final[Mapping[type, Callable[[RepairOrder, Any, Event], None]]] = {
     RepairOrderComebackReported: _comeback_reported,
     RepairOrderComebackAssessed: _comeback_assessed,
     RepairOrderCancelled: _cancelled,
+    RepairOrderSnapshot: _snapshot,
+    RepairOrderSnapshotRepeated: _snapshot_repeated,
 }

@@ -27,6 +27,10 @@ ALERT_OF: Final[Mapping[str, str]] = {
     "follow_up.resolved": "follow_up.overdue",
     "complaint.contact_overdue": "complaint.contact_overdue",
     "complaint.contact_resolved": "complaint.contact_overdue",
+    "feed.silent": "feed.silent",
+    "feed.resumed": "feed.silent",
+    "quarantine.growing": "quarantine.growing",
+    "quarantine.settled": "quarantine.growing",
 }
 """The service's own alerts: type of a notice -> type of the notice that raised the alert.
 

@@ -9,6 +9,14 @@ from app.domain.errors import InvalidInputError, MalformedBodyError
 from app.services.desk import Conditions
 from app.services.units import Answer
 
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="Version of the subject; 412 if it moved on since 版本条件",
+    ),
+]
+
 
 async def _conditions(
     request: Request,
@@ -21,23 +29,18 @@ async def _conditions(
             description="Done once under this key; a repeat gets the first answer 幂等键",
         ),
     ] = None,
-    if_match: Annotated[
-        str | None,
-        Header(
-            alias="If-Match",
-            description="Version of the subject; 412 if it moved on since 版本条件",
-        ),
-    ] = None,
+    if_match: IfMatch = None,
 ) -> Conditions:
     content = b"%b %b\n%b" % (
         request.method.encode(),
         request.url.path.encode(),
         await request.body(),
     )
-    return Conditions(idempotency_key, _version(if_match), content)
+    return Conditions(idempotency_key, version_of(if_match), content)
 
 
-def _version(if_match: str | None) -> int | None:
+def version_of(if_match: str | None) -> int | None:
+    """Read the version that a header names; None where it names none."""
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().strip('"')

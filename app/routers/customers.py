@@ -12,7 +12,7 @@ from app.domain.vehicle import Vehicle
 from app.problems import responses
 from app.routers.commands import etag
 from app.routers.deps import FactoryDep, Listing, PageDep, StoreId, next_cursor, requires
-from app.routers.schemas.customers import CustomerOut, StaffOut, VehicleOut
+from app.routers.schemas.customers import CustomerDetailOut, CustomerOut, StaffOut, VehicleOut
 from app.routers.schemas.repair_orders import TimelineEntryOut
 
 router = APIRouter(prefix="/v1/stores/{store_id}", responses=responses(NotFoundError))
@@ -84,11 +84,15 @@ async def get_customer(
     response: Response,
     factory: FactoryDep,
     principal: Reader,
-) -> CustomerOut:
-    """Get a customer's file."""
-    view = await factory.files.get(Customer, store_id, customer_no)
-    etag(response, view.version)
-    return CustomerOut.of(view, principal)
+) -> CustomerDetailOut:
+    """Get a customer's file, and what belongs to them under whatever number.
+
+    A file that was merged shows what it said itself, and with `counts_as` who counts now; the one
+    that counts shows what the others said where it says nothing.
+    """
+    view = await factory.files.get_customer(store_id, customer_no)
+    etag(response, view.file.version)
+    return CustomerDetailOut.with_all(view, principal)
 
 
 @router.get(

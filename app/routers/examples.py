@@ -67,7 +67,9 @@ def _add_parameters(operation: dict[str, Any], template: str, request: Mapping[s
     """Fill in what must be given; optional filters stay empty."""
     given = {
         part[1:-1]: value
-        for part, value in zip(template.split("/"), request["path"].split("/"), strict=True)
+        for part, value in zip(
+            template.split("/"), request["path"].split("/", template.count("/")), strict=True
+        )
         if part.startswith("{")
     } | request.get("query", {})
     for parameter in operation.get("parameters", ()):
@@ -81,7 +83,7 @@ def _add_response(
     if "body" not in response:
         return
     described = operation["responses"][str(response["status"])]["content"]
-    media_type = _PROBLEM if _PROBLEM in described else _JSON
+    media_type = response["headers"]["Content-Type"].partition(";")[0]
     examples = described[media_type].setdefault("examples", {})
     if media_type == _PROBLEM:
         # a problem that was recorded tells more than its bare form

@@ -1,5 +1,6 @@
 """Follow-ups 客户回访: calls after the delivery, each with its window."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
@@ -35,8 +36,8 @@ Reader = Annotated[Principal, requires(Scope.FOLLOW_UPS_READ)]
 REFUSALS = responses(NotFoundError, ConflictError, VersionMismatchError, IdempotencyConflictError)
 
 
-def _render(view: FollowUpView) -> bytes:
-    return FollowUpOut.of(view).model_dump_json().encode()
+def _render_for(principal: Principal) -> Callable[[FollowUpView], bytes]:
+    return lambda view: FollowUpOut.of(view, principal).model_dump_json().encode()
 
 
 @router.get(
@@ -49,7 +50,7 @@ async def list_follow_ups(
     store_id: StoreId,
     page: PageDep,
     factory: FactoryDep,
-    _: Reader,
+    principal: Reader,
     *,
     status: Annotated[
         Literal["planned", "open", "overdue", "completed", "cancelled", "missed_on_arrival"]
@@ -76,7 +77,8 @@ async def list_follow_ups(
         page,
     )
     return Listing(
-        items=[FollowUpOut.of(view) for view in found.items], next_cursor=next_cursor(found)
+        items=[FollowUpOut.of(view, principal) for view in found.items],
+        next_cursor=next_cursor(found),
     )
 
 
@@ -91,12 +93,12 @@ async def get_follow_up(
     follow_up_id: FollowUpId,
     response: Response,
     factory: FactoryDep,
-    _: Reader,
+    principal: Reader,
 ) -> FollowUpOut:
     """Get one follow-up with its window, attempts and calls."""
     view = await factory.follow_ups.get(store_id, follow_up_id)
     etag(response, view.version)
-    return FollowUpOut.of(view)
+    return FollowUpOut.of(view, principal)
 
 
 @router.put(
@@ -118,7 +120,7 @@ async def assign_follow_up(
     """Decide who shall call; 409 where there is nothing left to call for."""
     return answer_of(
         await factory.follow_ups.assign(
-            store_id, follow_up_id, body, Caller(principal, conditions), _render
+            store_id, follow_up_id, body, Caller(principal, conditions), _render_for(principal)
         )
     )
 
@@ -142,7 +144,7 @@ async def record_follow_up_attempt(
     """Note an attempt; attempts never complete a follow-up."""
     return answer_of(
         await factory.follow_ups.attempt(
-            store_id, follow_up_id, body, Caller(principal, conditions), _render
+            store_id, follow_up_id, body, Caller(principal, conditions), _render_for(principal)
         )
     )
 
@@ -169,7 +171,7 @@ async def complete_follow_up(
     """
     return answer_of(
         await factory.follow_ups.complete(
-            store_id, follow_up_id, body, Caller(principal, conditions), _render
+            store_id, follow_up_id, body, Caller(principal, conditions), _render_for(principal)
         )
     )
 
@@ -193,7 +195,7 @@ async def cancel_follow_up(
     """Call a follow-up off; it then is in no part of any KPI."""
     return answer_of(
         await factory.follow_ups.cancel(
-            store_id, follow_up_id, body, Caller(principal, conditions), _render
+            store_id, follow_up_id, body, Caller(principal, conditions), _render_for(principal)
         )
     )
 
@@ -222,6 +224,6 @@ async def move_follow_up(
             target_at=body.target_at,
             due_at=body.due_at,
             caller=Caller(principal, conditions),
-            render=_render,
+            render=_render_for(principal),
         )
     )

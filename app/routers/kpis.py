@@ -136,14 +136,14 @@ async def get_kpi_values(
     code: Code,
     query: ValueQueryDep,
     factory: FactoryDep,
-    _: Reader,
+    principal: Reader,
 ) -> Response:
     """Get the values as known now, refreshed every minute; `as_of_seq` says how far.
 
     Every period appears for the store as a whole; a member only where it has a part. Rates are
     never averaged: add up numerators and denominators.
     """
-    return _json(await factory.kpis.get_values(store_id, code, query))
+    return _json(await factory.kpis.get_values(store_id, code, query, principal))
 
 
 @router.get(
@@ -159,7 +159,7 @@ async def explain_kpi(
     query: ValueQueryDep,
     page: PageDep,
     factory: FactoryDep,
-    _: Reader,
+    principal: Reader,
     part: PartName = "numerator",
 ) -> Response:
     """Open a value down to its repair orders or calls, the latest first.
@@ -167,7 +167,9 @@ async def explain_kpi(
     Each carries its verdict in words and the events that decided it. Behind growth the denominator
     is the revenue of the same period last year.
     """
-    return _json(await factory.kpis.explain(store_id, code, query, part=part, page=page))
+    return _json(
+        await factory.kpis.explain(store_id, code, query, principal, part=part, page=page)
+    )
 
 
 @router.get(
@@ -182,14 +184,14 @@ async def get_published_kpi_values(
     code: Code,
     query: ValueQueryDep,
     factory: FactoryDep,
-    _: Reader,
+    principal: Reader,
 ) -> Response:
     """Get each value as published, its restatements with what moved them, and the value known now.
 
     A published value is never overwritten: when a late fact changes July, July is restated under a
     new version, with the subjects that moved it and the events between.
     """
-    return _json(await factory.kpis.get_published(store_id, code, query))
+    return _json(await factory.kpis.get_published(store_id, code, query, principal))
 
 
 def _json(answer: Any) -> Response:

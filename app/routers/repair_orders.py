@@ -104,11 +104,11 @@ async def list_repair_order_follow_ups(
     store_id: StoreId,
     ro_number: RoNumber,
     factory: FactoryDep,
-    _: Annotated[Principal, requires(Scope.FOLLOW_UPS_READ)],
+    principal: Annotated[Principal, requires(Scope.FOLLOW_UPS_READ)],
 ) -> Listing[FollowUpOut]:
     """List the follow-ups of a repair order; there are few, so this is one page."""
     views = await factory.follow_ups.list_of_order(store_id, ro_number)
-    return Listing(items=[FollowUpOut.of(view) for view in views], next_cursor=None)
+    return Listing(items=[FollowUpOut.of(view, principal) for view in views], next_cursor=None)
 
 
 @router.get(
@@ -123,12 +123,12 @@ async def get_repair_order_follow_up(
     kind: Annotated[str, Path(max_length=64, description="first, second, ... 回访类别")],
     response: Response,
     factory: FactoryDep,
-    _: Annotated[Principal, requires(Scope.FOLLOW_UPS_READ)],
+    principal: Annotated[Principal, requires(Scope.FOLLOW_UPS_READ)],
 ) -> FollowUpOut:
     """Get the follow-up of that kind; one that is kept elsewhere takes the place of ours."""
     view = await factory.follow_ups.get_of_order(store_id, ro_number, kind)
     etag(response, view.version)
-    return FollowUpOut.of(view)
+    return FollowUpOut.of(view, principal)
 
 
 @router.get(

@@ -8,7 +8,7 @@ trip (design, section 2).
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
@@ -18,11 +18,11 @@ from app.db.quarantine import QuarantineRow, add_row, quarantine_row
 from app.db.state_rows import SubjectKey
 from app.domain.clocks import clocks_of
 from app.domain.errors import Fault, IdempotencyConflictError, NotFoundError
-from app.domain.events.catalog import SUBJECTS
-from app.domain.events.envelope import OWN_SOURCE, Event, NewEvent, Reason, Rejected
+from app.domain.events.envelope import Event, NewEvent, Reason, Rejected
 from app.domain.events.follow_up import FollowUpScheduled
 from app.domain.events.item import Item
 from app.domain.events.retraction import EventRetracted
+from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.follow_up import FollowUp
 from app.domain.policies import Policies
 from app.domain.quarantine import QuarantineState
@@ -31,13 +31,15 @@ from app.domain.reactions import (
     planned_ids,
 )
 from app.domain.stores import Store
+from app.services.companions import subjects_of
 from app.services.group_states import (
     Document,
     GroupStates,
     Identity,
     own_event,
-    subjects_of,
 )
+from app.services.refusals import OURS, aim, conflict, target_of
+from app.services.repeats import Repeats
 from app.services.units import (
     Accepted,
     Answer,
@@ -50,7 +52,9 @@ from app.services.units import (
     Reparse,
     Sweep,
     Unit,
+    Watch,
 )
+from app.services.watching import Watching
 
 logger = structlog.get_logger(__name__)
 
@@ -75,6 +79,8 @@ class AppendSession:
         self._policies = policies
         self._reparse = reparse
         self._states = GroupStates(log, now=now, stores=stores, policies=policies)
+        self._repeats = Repeats(log, self._states)
+        self._watching = Watching(log, self._states, now=now)
         self._identities: dict[Identity, tuple[int, bytes]] = {}
         self._quarantined: dict[tuple[str, bytes], QuarantineRow] = {}
         self._unplaced: list[Quarantined] = []
@@ -113,6 +119,8 @@ class AppendSession:
             await self._run_facts(unit)
         elif isinstance(unit, Command):
             await self._run_command(unit)
+        elif isinstance(unit, Watch):
+            await self._watching.run(unit)
         else:
             await self._run_sweep(unit)
 
@@ -141,34 +149,56 @@ class AppendSession:
     async def _take_in(self, unit: Facts, accepted: list[NewEvent]) -> list[NewEvent]:
         """Decide what becomes of each event; add to `accepted` what gets a seq, and return it."""
         unit.outcomes = []
+        self._repeats.begin(unit.events, accepted)
         targets = await self._find_targets(unit, accepted)
         before = len(accepted)
         seq = self._states.heads[unit.store_id].seq + before
         for position, event in enumerate(unit.events):
-            identity = (unit.store_id, event.source, event.id)
-            known = self._identities.get(identity)
-            if known is not None and known[1] == event.content_hash:
-                unit.outcomes.append(Duplicate(known[0]))
-                self._resolve(unit, position, known[0])
+            is_snapshot = type(event.payload) is RepairOrderSnapshot
+            same = self._same(event)
+            if same is None and (refusal := self._refusal(event, targets)) is not None:
+                self._refuse(unit, position, *refusal)
                 continue
-            if type(event.payload) is FollowUpScheduled and self._is_ours(event):
-                self._refuse(unit, position, Reason.INVALID_DATA, _OURS)
-                continue
-            if known is not None:
-                self._refuse(unit, position, Reason.IDENTITY_CONFLICT, _conflict(known[0]))
-                continue
-            if targets is not None:
-                refusal = _aim(event, targets)
-                if refusal is not None:
-                    self._refuse(unit, position, *refusal)
-                    continue
-                targets[event.source, event.id] = _target(event)
-            seq += 1
-            self._identities[identity] = (seq, event.content_hash)
-            accepted.append(event)
-            unit.outcomes.append(Accepted(seq))
-            self._resolve(unit, position, seq)
+            if same is None and is_snapshot:
+                same = await self._repeats.find(event)
+            if same is None:
+                seq = self._seq_after(seq)
+                self._identities[unit.store_id, event.source, event.id] = seq, event.content_hash
+                accepted.append(event)
+                if targets is not None:
+                    targets[event.source, event.id] = target_of(event)
+                if is_snapshot or targets is not None:
+                    self._repeats.accept(event, seq)
+            unit.outcomes.append(Accepted(seq) if same is None else Duplicate(same))
+            self._resolve(unit, position, seq if same is None else same)
+            if is_snapshot:
+                again = await self._repeats.said_again(
+                    event, same, seq=seq, next_seq=self._seq_after(seq)
+                )
+                if again is not None:
+                    seq = self._seq_after(seq)
+                    accepted.append(again)
+        self._watching.count(unit)
         return accepted[before:]
+
+    def _seq_after(self, seq: int) -> int:
+        return seq + 1
+
+    def _same(self, event: NewEvent) -> int | None:
+        """Find the seq of the same content under the same identity."""
+        known = self._identities.get((event.store_id, event.source, event.id))
+        return known[0] if known is not None and known[1] == event.content_hash else None
+
+    def _refusal(
+        self, event: NewEvent, targets: Mapping[tuple[str, str], Target] | None
+    ) -> tuple[Reason, Fault] | None:
+        """Say why an event can't enter, if it can't; a retraction gets its target's subject."""
+        if type(event.payload) is FollowUpScheduled and self._is_ours(event):
+            return Reason.INVALID_DATA, OURS
+        known = self._identities.get((event.store_id, event.source, event.id))
+        if known is not None:
+            return Reason.IDENTITY_CONFLICT, conflict(known[0])
+        return None if targets is None else aim(event, targets)
 
     async def _run_command(self, unit: Command) -> None:
         kept = unit.idempotency
@@ -177,7 +207,9 @@ class AppendSession:
             if unit.answer is not None:
                 return
         context = CommandContext(self._states.states, self._stores[unit.store_id], self._now)
-        await self._states.append(unit.store_id, unit.decide(context))
+        events = unit.decide(context)
+        await self._states.append(unit.store_id, events)
+        self._watching.count_commanded(unit.store_id, events)
         unit.answer = unit.render(context)
         if kept is not None:
             self._answers[unit.store_id, kept.key, kept.principal] = {
@@ -275,7 +307,7 @@ class AppendSession:
             return None
         targets = await self._log.find_targets(unit.store_id, named)
         own: list[NewEvent | Event] = [*self._states.entered(unit.store_id), *accepted]
-        return targets | {(event.source, event.id): _target(event) for event in own}
+        return targets | {(event.source, event.id): target_of(event) for event in own}
 
     def _is_ours(self, event: NewEvent) -> bool:
         """Whether the service plans the follow-up itself: moving it is a command (A7).
@@ -296,8 +328,8 @@ class AppendSession:
         """Make a unit of the retractions in quarantine that wait for these events."""
         aims = [(event.source, event.id) for event in targets]
         waiting = dict(await self._log.list_waiting_retractions(store_id, aims))
-        for aim in aims:
-            waiting |= self._early.get((store_id, *aim), {})
+        for each in aims:
+            waiting |= self._early.get((store_id, *each), {})
         items: list[Item] = []
         replays: dict[int, tuple[str, str]] = {}
         events: list[NewEvent] = []
@@ -388,12 +420,10 @@ class AppendSession:
         if reason is Reason.RETRACTION_TARGET_UNKNOWN and isinstance(
             event.payload, EventRetracted
         ):
-            aim = event.payload.source, event.payload.id
-            row["target_source"], row["target_id"] = aim
-            self._early[unit.store_id, *aim][row["quarantine_id"]] = item
+            aimed_at = event.payload.source, event.payload.id
+            row["target_source"], row["target_id"] = aimed_at
+            self._early[unit.store_id, *aimed_at][row["quarantine_id"]] = item
             self._states.heads[unit.store_id].waiting_retractions += 1
-
-    # ---- appending
 
     # ---- writing
 
@@ -417,65 +447,19 @@ class AppendSession:
 
     def _document(self) -> Document:
         document = self._states.document()
+        self._repeats.rows(document)
         if self._quarantined:
             document["quarantine"] = list(self._quarantined.values())
         if self._resolved:
             document["resolved"] = list(self._resolved.values())
         if self._answers:
             document["idempotency"] = list(self._answers.values())
+        self._watching.add_to(document)
+        written = {row["store_id"] for rows in document.values() for row in rows}
+        self._watching.add_received(document)
         if document:
-            written = {row["store_id"] for rows in document.values() for row in rows}
             document["heads"] = self._states.head_rows(written)
         return document
-
-
-def _conflict(seq: int) -> Fault:
-    return Fault(
-        "/id",
-        "identity-conflict",
-        f"Source and id are those of event {seq}, whose content differs. A correction is a new "
-        "event with an id of its own; retract the old one.",
-    )
-
-
-def _target(event: NewEvent | Event) -> Target:
-    """Describe an event of this group as the target of a retraction."""
-    return Target(event.source, event.id, event.kind, event.key, event.subject)
-
-
-def _aim(
-    event: NewEvent, targets: Mapping[tuple[str, str], Target]
-) -> tuple[Reason, Fault] | None:
-    """Point a retraction at its target's subject, or say why it can't be (A5-A7)."""
-    payload = event.payload
-    if type(payload) is not EventRetracted:
-        return None
-    target = targets.get((payload.source, payload.id))
-    if target is None or (event.source, event.id) == (payload.source, payload.id):
-        return Reason.RETRACTION_TARGET_UNKNOWN, Fault(
-            "/data/id",
-            "unknown",
-            f"No event {payload.id} of source {payload.source} is in the log of this store.",
-        )
-    if target.source == OWN_SOURCE:
-        return Reason.INVALID_DATA, Fault(
-            "/data/source", "not-retractable", "What the service wrote can't be retracted."
-        )
-    if SUBJECTS[target.kind].canonical(event.subject) != target.subject:
-        return Reason.INVALID_DATA, Fault(
-            "/subject",
-            "other-subject",
-            f"The event to retract is about {target.subject}, not {event.subject}.",
-        )
-    event.kind, event.key, event.subject = target.kind, target.key, target.subject
-    return None
-
-
-_OURS: Final = Fault(
-    "/subject",
-    "reserved",
-    "The service plans this follow-up itself; the command that moves it gives it another window.",
-)
 
 
 def _hex(value: bytes) -> str:

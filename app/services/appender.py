@@ -11,7 +11,7 @@ fails alone. Only where it is not known whether the group was written is nothing
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -24,12 +24,16 @@ from app.services.append_session import AppendSession
 from app.services.instruments import Instruments
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
-from app.services.units import Answer, Command, Reparse, Unit
+from app.services.trial import Earlier, TrialSession
+from app.services.units import Answer, Command, Facts, Reparse, Unit
 
 logger = structlog.get_logger(__name__)
 
 GROUP_WEIGHT = 1_000
 """Events after which a group takes no further unit; a single unit may be larger."""
+
+LEAST_SHARE = 250
+"""Events that are worth a group of their own while another lane is free."""
 
 PLAN_AGAIN_FACTOR = 4
 """Growth of the longest stream after which a connection's plans are made anew."""
@@ -39,7 +43,8 @@ class Appender:
     """Groups units of work and owns their transactions.
 
     One per process. `lanes` groups of different stores may be under way at once, so that one
-    group's work in Python overlaps another's in the database.
+    group's work in Python overlaps another's in the database. `announce` is told the stores of
+    each group that is done.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Appender:
         time_source: TimeSource,
         reparse: Reparse,
         instruments: Instruments,
+        announce: Callable[[Iterable[str]], None] | None = None,
         lanes: int = 2,
     ) -> None:
         self._pool = pool
@@ -59,6 +65,7 @@ class Appender:
         self._time_source = time_source
         self._reparse = reparse
         self._instruments = instruments
+        self._announce = announce
         self._lanes = lanes
         self._waiting: dict[str, deque[tuple[Unit, asyncio.Future[None]]]] = defaultdict(deque)
         self._busy: set[str] = set()
@@ -66,11 +73,18 @@ class Appender:
         self._closed = False
         self._largest = 0
         self._planned_at: dict[int, int] = {}
+        # what has no group keeps to one connection: the lanes must not wait for it
+        self._apart = asyncio.Semaphore()
 
-    async def submit(self, unit: Unit) -> None:
+    async def submit(self, unit: Unit, *, with_others: bool = False) -> None:
         """Do a unit of work; when this returns, what it decided is durable.
 
         The unit carries its result (`outcomes`, `answer`, `breached`).
+
+        Args:
+            unit: What is to be done.
+            with_others: Whether more is handed in this very moment, to share a group with it: the
+                units of one message, of a store each.
 
         Raises:
             DomainError: The command was refused, or there is no such store.
@@ -80,9 +94,13 @@ class Appender:
         if self._closed:
             message = "the appender is closed"
             raise RuntimeError(message)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         self._waiting[unit.store_id].append((unit, done))
-        self._start_groups()
+        if with_others:
+            loop.call_soon(self._start_groups)
+        else:
+            self._start_groups()
         await done
 
     async def execute(self, command: Command) -> Answer:
@@ -100,6 +118,50 @@ class Appender:
             raise RuntimeError(message)
         return command.answer
 
+    async def submit_together(self, units: Sequence[Facts]) -> bool:
+        """Write facts of several stores in one transaction, if all of them would be accepted.
+
+        It has no part in any group: the heads of its stores are locked, in order of code, what
+        would become of each event is found out under the locks, and only then it is written. One
+        transaction over several stores is for a single node (design/distribution.md, 4).
+
+        Returns:
+            Whether it is written. If not, nothing is; the units carry the outcomes all the same.
+
+        Raises:
+            DomainError: There is no such store.
+            asyncpg.PostgresError, OSError: As of `submit`.
+        """
+        async with self._apart, self._pool.acquire() as connection, connection.transaction():
+            log = EventLog(connection)
+            await log.lock_heads({unit.store_id for unit in units})
+            if not await self._try_out(log, units, Earlier()):
+                return False
+            for error in await self._attempt(log, units):
+                if error is not None:
+                    raise error
+        return True
+
+    async def try_out(self, units: Sequence[Facts], earlier: Earlier) -> None:
+        """Find out what would become of facts; takes no locks and writes nothing.
+
+        Args:
+            units: Get the outcomes, without seqs and quarantine ids of their own.
+            earlier: What of the same request was tried before, and would be in the log by now.
+        """
+        async with self._apart, self._pool.acquire() as connection:
+            await self._try_out(EventLog(connection), units, earlier)
+
+    async def _try_out(self, log: EventLog, units: Sequence[Facts], earlier: Earlier) -> bool:
+        session = TrialSession(
+            log,
+            now=await self._time_source.now(),
+            stores=await self._stores.get_many({unit.store_id for unit in units}),
+            policies=self._policies,
+            reparse=self._reparse,
+        )
+        return await session.try_out(units, earlier)
+
     async def close(self) -> None:
         """Finish what was handed in, then take nothing more."""
         self._closed = True
@@ -108,8 +170,8 @@ class Appender:
             self._start_groups()
 
     def _start_groups(self) -> None:
-        while len(self._groups) < self._lanes:
-            units = self._take_group()
+        while (free := self._lanes - len(self._groups)) > 0:
+            units = self._take_group(self._share(free))
             if not units:
                 return
             task = asyncio.create_task(self._do_group(units))
@@ -120,7 +182,17 @@ class Appender:
         self._groups.discard(task)
         self._start_groups()
 
-    def _take_group(self) -> list[tuple[Unit, asyncio.Future[None]]]:
+    def _share(self, free: int) -> int:
+        """Give the weight of the next group: what waits is shared out among the free lanes."""
+        waiting = sum(
+            unit.weight
+            for store_id, queue in self._waiting.items()
+            if store_id not in self._busy
+            for unit, _ in queue
+        )
+        return max(LEAST_SHARE, min(GROUP_WEIGHT, -(-waiting // free)))
+
+    def _take_group(self, share: int) -> list[tuple[Unit, asyncio.Future[None]]]:
         """Take waiting units of stores that no other group has in hand, in order per store."""
         units: list[tuple[Unit, asyncio.Future[None]]] = []
         weight = 0
@@ -128,7 +200,7 @@ class Appender:
             if store_id in self._busy:
                 continue
             queue = self._waiting[store_id]
-            while queue and (not units or weight + queue[0][0].weight <= GROUP_WEIGHT):
+            while queue and (not units or weight + queue[0][0].weight <= share):
                 unit = queue.popleft()
                 weight += unit[0].weight
                 units.append(unit)
@@ -137,7 +209,7 @@ class Appender:
                 self._waiting[store_id] = self._waiting.pop(store_id)
             else:
                 del self._waiting[store_id]
-            if weight >= GROUP_WEIGHT:
+            if weight >= share:
                 break
         self._busy.update(unit.store_id for unit, _ in units)
         return units
@@ -160,6 +232,8 @@ class Appender:
                 _settle(done, error)
         finally:
             self._busy.difference_update(unit.store_id for unit, _ in group)
+            if self._announce is not None:
+                self._announce({unit.store_id for unit, _ in group})
 
     async def _alone(self, unit: Unit) -> Exception | None:
         try:

@@ -20,11 +20,14 @@ from app.domain.events.complaint import (
     ComplaintResolved,
 )
 from app.domain.events.envelope import Kind, NewEvent
+from app.domain.events.shape import storable
+from app.domain.mentions import with_members
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.policies import Policies
 from app.services.appender import Appender
 from app.services.desk import Caller, PersonalFields
 from app.services.door import Door
+from app.services.names import NameService, in_words, spelled
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 from app.services.units import Answer, Command, CommandContext
@@ -35,16 +38,20 @@ class ComplaintView:
     """A complaint as of now.
 
     Attributes:
+        customer_no: Whose it is after all mergers; its order's customer where it names none.
         listed_at: The instant it is listed under.
         personal: Its text and solution; empty in the answer of a command.
+        names: Names of the staff in it, by number or surrogate; likewise.
     """
 
     version: int
     state: Complaint
+    customer_no: str | None
     contact_due_at: datetime | None
     overdue: bool
     listed_at: datetime | None
     personal: Mapping[str, Any]
+    names: Mapping[str, str]
 
 
 Render = Callable[[ComplaintView], bytes]
@@ -58,6 +65,7 @@ class ComplaintService:
         repository: SubjectRepository,
         personal: PersonalFields,
         *,
+        names: NameService,
         appender: Appender,
         door: Door,
         stores: StoreDirectory,
@@ -66,6 +74,7 @@ class ComplaintService:
     ) -> None:
         self._repository = repository
         self._personal = personal
+        self._names = names
         self._appender = appender
         self._door = door
         self._stores = stores
@@ -79,7 +88,8 @@ class ComplaintService:
 
         Args:
             store_id: The store.
-            wanted: Arguments of `ComplaintFilter` but for `now`.
+            wanted: Arguments of `ComplaintFilter` but for `now`; who is responsible by number or
+                surrogate.
             page: The part that is wanted.
 
         Raises:
@@ -87,24 +97,29 @@ class ComplaintService:
         """
         zone = (await self._stores.get(store_id)).zone
         now = await self._time_source.now()
+        known = await self._names.known(store_id)
         found = await self._repository.list_complaints(
             store_id,
-            ComplaintFilter(now=now, **wanted),
+            ComplaintFilter(now=now, **spelled(wanted, known, "responsible")),
             after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
             limit=page.limit + 1,
         )
+        found = [(in_words(kept, known), listed_at) for kept, listed_at in found]
         personal = await self._personal.find(
             store_id, Kind.COMPLAINT, [kept.key for kept, _ in found]
         )
+        names = await self._names.texts(store_id, {kept.state.responsible for kept, _ in found})
         return page_of(
             [
                 self._view(
                     kept.version,
                     kept.state,
+                    customer_no=kept.customer_no,
                     now=now,
                     zone=zone,
                     listed_at=listed_at,
                     personal=personal.get(kept.key, {}),
+                    names=names,
                 )
                 for kept, listed_at in found
             ],
@@ -122,13 +137,16 @@ class ComplaintService:
         kept = await self._repository.find(Complaint, store_id, key.lower())
         if kept is None:
             raise _not_found(key)
+        kept = in_words(kept, await self._names.known(store_id))
         personal = await self._personal.find(store_id, Kind.COMPLAINT, [kept.key])
         return self._view(
             kept.version,
             kept.state,
+            customer_no=kept.customer_no,
             now=await self._time_source.now(),
             zone=zone,
             personal=personal.get(kept.key, {}),
+            names=await self._names.texts(store_id, {kept.state.responsible}),
         )
 
     async def open(
@@ -211,6 +229,8 @@ class ComplaintService:
         body = dict(data)
         occurred_at = body.pop("occurred_at", None)
         key = key.lower()
+        customer_no = await self._customer_of(store_id, None if opens else key, body)
+        known = await self._names.known(store_id)
 
         def decide(context: CommandContext) -> list[NewEvent]:
             state = context.find(Kind.COMPLAINT, key)
@@ -231,10 +251,12 @@ class ComplaintService:
         def answer(context: CommandContext) -> Answer:
             view = self._view(
                 context.version(Kind.COMPLAINT, key),
-                _present(context.find(Kind.COMPLAINT, key), key),
+                with_members(_present(context.find(Kind.COMPLAINT, key), key), known),
+                customer_no=customer_no,
                 now=context.now,
                 zone=context.store.zone,
                 personal={},
+                names={},
             )
             return Answer(201 if opens else 200, render(view))
 
@@ -248,24 +270,40 @@ class ComplaintService:
             )
         )
 
+    async def _customer_of(
+        self, store_id: str, key: str | None, said: Mapping[str, Any]
+    ) -> str | None:
+        """Find whose a complaint is: one that is there, or one that is just being told."""
+        if key is not None:
+            kept = await self._repository.find(Complaint, store_id, key)
+            return None if kept is None else kept.customer_no
+        named = (said.get("customer_no"), said.get("ro_number"))
+        if not all(name is None or storable(name) for name in named):
+            return None  # the door will say what is wrong with it
+        return await self._repository.find_counting(store_id, *named)
+
     def _view(
         self,
         version: int,
         state: Complaint,
         *,
+        customer_no: str | None,
         now: datetime,
         zone: ZoneInfo,
         personal: Mapping[str, Any],
+        names: Mapping[str, str],
         listed_at: datetime | None = None,
     ) -> ComplaintView:
         due_at = contact_due_at(state, self._policies, zone)
         return ComplaintView(
             version=version,
             state=state,
+            customer_no=customer_no,
             contact_due_at=due_at,
             overdue=due_at is not None and state.contacted_at is None and now > due_at,
             listed_at=listed_at,
             personal=personal,
+            names=names,
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.db.personal import PersonalRepository
+from app.db.personal import Aside, PersonalRepository
 from app.db.timelines import TimelineRepository
 from app.domain.access import Principal
 from app.domain.errors import VersionMismatchError
@@ -71,14 +71,17 @@ class PersonalFields:
 
         Each is what the last standing event that carries it says (A22); null deletes.
         """
+        fields: dict[str, dict[str, Any]] = defaultdict(dict)
+        for aside in await self.list_standing(store_id, kind, keys):
+            fields[aside.key] |= aside.fields
+        return fields
+
+    async def list_standing(self, store_id: str, kind: Kind, keys: Sequence[str]) -> list[Aside]:
+        """List what lies beside the events of subjects that stand, each subject's in order."""
         if not keys:
-            return {}
+            return []
         asides = await self._personal.list_of_subjects(store_id, kind, keys)
         gone = retracted(
             await self._timelines.list_retractions(store_id, [(kind, key) for key in keys])
         )
-        fields: dict[str, dict[str, Any]] = defaultdict(dict)
-        for aside in asides:
-            if (aside.source, aside.id) not in gone:
-                fields[aside.key] |= aside.fields
-        return fields
+        return [aside for aside in asides if (aside.source, aside.id) not in gone]

@@ -7,14 +7,14 @@ from typing import Any, Final
 from uuid6 import uuid7
 
 from app.domain.errors import Fault, InvalidInputError
-from app.domain.events.envelope import NewEvent, Rejected
+from app.domain.events.compose import make_event
+from app.domain.events.envelope import DESK_SOURCE, NewEvent, Rejected
 from app.domain.events.form import Limits
 from app.domain.events.item import Item
+from app.domain.events.ndjson import read_item
 from app.domain.events.parse import parse_event
-from app.domain.events.wire import read_message
-
-DESK_SOURCE: Final = "/servicelane/desk"
-"""The source of facts that staff enter here; unlike the service's own they can be retracted."""
+from app.domain.events.payload import Payload
+from app.domain.events.value_maps import SourceValues
 
 _STAND_IN: Final = "/desk"
 """Read in its place: the door lets nobody in who comes in the service's name."""
@@ -24,24 +24,54 @@ class Door:
     """Reads events by the limits and the secret of this installation."""
 
     def __init__(
-        self, limits: Limits, *, secret: bytes, knows_store: Callable[[str], bool]
+        self,
+        limits: Limits,
+        *,
+        secret: bytes,
+        knows_store: Callable[[str], bool],
+        value_maps: Mapping[str, SourceValues],
     ) -> None:
+        """Keep what events are read by.
+
+        Args:
+            limits: How much is taken.
+            secret: Of the installation, for content hashes.
+            knows_store: Whether there is a store with that code.
+            value_maps: By source; who owns them keeps them up to date.
+        """
         self._limits = limits
         self._secret = secret
         self._knows_store = knows_store
+        self._value_maps = value_maps
 
     def read(
-        self, item: object, *, now: datetime, known_store: Callable[[str], bool]
+        self,
+        item: object,
+        *,
+        now: datetime,
+        known_store: Callable[[str], bool],
+        mapped: bool = True,
     ) -> NewEvent | Rejected:
-        """Read one event as it was sent, in structured form."""
+        """Read one event as it was sent, in structured form.
+
+        Args:
+            item: Any JSON value.
+            now: When it was received.
+            known_store: Whether there is a store with that code that the caller may write to.
+            mapped: Whether the value maps of its source apply.
+        """
         return parse_event(
-            item, limits=self._limits, now=now, secret=self._secret, known_store=known_store
+            item,
+            limits=self._limits,
+            now=now,
+            secret=self._secret,
+            known_store=known_store,
+            value_maps=self._value_maps if mapped else {},
         )
 
     def reread(self, item: Item, now: datetime) -> NewEvent | Rejected:
         """Read an item of the quarantine, by today's catalogue and the stores known here."""
-        message = read_message(item.body, item.content_type, item.attributes)
-        return self.read(message.items[0], now=now, known_store=self._knows_store)
+        return self.read(read_item(item), now=now, known_store=self._knows_store)
 
     def make(
         self,
@@ -73,11 +103,33 @@ class Door:
             },
             now=now,
             known_store=lambda _: True,
+            mapped=False,
         )
         if isinstance(event, Rejected):
             raise InvalidInputError([_into_data(fault) for fault in event.faults])
         event.source = DESK_SOURCE
         return event
+
+    def compose(
+        self,
+        event_type: str,
+        *,
+        store_id: str,
+        subject: str,
+        occurred_at: datetime,
+        payload: Payload,
+    ) -> NewEvent:
+        """Make an event of the desk from a payload that was made here, not entered."""
+        return make_event(
+            store_id=store_id,
+            source=DESK_SOURCE,
+            event_id=str(uuid7()),
+            event_type=event_type,
+            subject=subject,
+            occurred_at=occurred_at,
+            payload=payload,
+            secret=self._secret,
+        )
 
 
 def _into_data(fault: Fault) -> Fault:

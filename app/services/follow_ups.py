@@ -1,6 +1,6 @@
 """Follow-ups at the desk: lists, one, and what staff do with it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -18,11 +18,13 @@ from app.domain.events.follow_up import (
 )
 from app.domain.follow_up import FollowUp, FollowUpStatus
 from app.domain.ids import follow_up_id
+from app.domain.mentions import KnownNames, with_members
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.repair_order import RepairOrder
 from app.services.appender import Appender
 from app.services.desk import Caller
 from app.services.door import Door
+from app.services.names import NameService, in_words, spelled
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 from app.services.units import Answer, Command, CommandContext
@@ -30,11 +32,18 @@ from app.services.units import Answer, Command, CommandContext
 
 @dataclass(frozen=True, slots=True)
 class FollowUpView:
-    """A follow-up as of now."""
+    """A follow-up as of now.
+
+    Attributes:
+        customer_no: Whom to call: the customer whose it is after all mergers.
+        names: Names of the staff in it, by number or surrogate; empty in the answer of a command.
+    """
 
     version: int
     state: FollowUp
+    customer_no: str | None
     status: FollowUpStatus
+    names: Mapping[str, str]
 
 
 Render = Callable[[FollowUpView], bytes]
@@ -48,12 +57,14 @@ class FollowUpService:
         self,
         repository: SubjectRepository,
         *,
+        names: NameService,
         appender: Appender,
         door: Door,
         stores: StoreDirectory,
         time_source: TimeSource,
     ) -> None:
         self._repository = repository
+        self._names = names
         self._appender = appender
         self._door = door
         self._stores = stores
@@ -66,7 +77,8 @@ class FollowUpService:
 
         Args:
             store_id: The store.
-            wanted: Arguments of `FollowUpFilter` but for `now`.
+            wanted: Arguments of `FollowUpFilter` but for `now`; the assignee by number or
+                surrogate.
             page: The part that is wanted.
 
         Raises:
@@ -75,14 +87,15 @@ class FollowUpService:
         await self._stores.get(store_id)
         now = await self._time_source.now()
         key = page.key(datetime, str)
+        known = await self._names.known(store_id)
         found = await self._repository.list_follow_ups(
             store_id,
-            FollowUpFilter(now=now, **wanted),
+            FollowUpFilter(now=now, **spelled(wanted, known, "assignee")),
             after=cast("tuple[datetime, str] | None", key),
             limit=page.limit + 1,
         )
         return page_of(
-            [_view(kept, now) for kept in found],
+            await self._views(store_id, found, now=now, known=known),
             page.limit,
             lambda view: (view.state.due_at, view.state.follow_up_id),
         )
@@ -99,7 +112,8 @@ class FollowUpService:
         if not found and await self._repository.find(RepairOrder, store_id, ro_number) is None:
             message = f"There is no repair order {ro_number} in store {store_id}."
             raise NotFoundError(message)
-        return [_view(kept, now) for kept in found]
+        known = await self._names.known(store_id)
+        return await self._views(store_id, found, now=now, known=known)
 
     async def get(self, store_id: str, key: str) -> FollowUpView:
         """Get one follow-up.
@@ -110,7 +124,25 @@ class FollowUpService:
         kept = await self._repository.find(FollowUp, store_id, key.lower())
         if kept is None:
             raise _not_found(key)
-        return _view(kept, await self._time_source.now())
+        known = await self._names.known(store_id)
+        now = await self._time_source.now()
+        return (await self._views(store_id, [kept], now=now, known=known))[0]
+
+    async def _views(
+        self, store_id: str, found: Sequence[Kept[FollowUp]], *, now: datetime, known: KnownNames
+    ) -> list[FollowUpView]:
+        resolved = [in_words(kept, known) for kept in found]
+        names = await self._names.texts(store_id, {kept.state.assignee for kept in resolved})
+        return [
+            FollowUpView(
+                version=kept.version,
+                state=kept.state,
+                customer_no=kept.customer_no,
+                status=kept.state.status_at(now),
+                names=names,
+            )
+            for kept in resolved
+        ]
 
     async def get_of_order(self, store_id: str, ro_number: str, kind: str) -> FollowUpView:
         """Get the follow-up of that kind of a repair order: the one kept elsewhere comes first.
@@ -185,8 +217,7 @@ class FollowUpService:
     ) -> Answer:
         """Give it another window, which stays until its anchor moves to another day."""
 
-        def decide(context: CommandContext) -> list[NewEvent]:
-            state = _state(context, key, caller)
+        def decide(context: CommandContext, state: FollowUp) -> list[NewEvent]:
             wanted = rules.move(
                 state, opens_at=opens_at, target_at=target_at, due_at=due_at, now=context.now
             )
@@ -219,8 +250,7 @@ class FollowUpService:
         body = dict(data)
         occurred_at = body.pop("occurred_at", None)
 
-        def decide(context: CommandContext) -> list[NewEvent]:
-            state = _state(context, key, caller)
+        def decide(context: CommandContext, state: FollowUp) -> list[NewEvent]:
             event = self._door.make(
                 event_type,
                 store_id=store_id,
@@ -238,25 +268,34 @@ class FollowUpService:
         self,
         store_id: str,
         key: str,
-        decide: Callable[[CommandContext], list[NewEvent]],
+        decide: Callable[[CommandContext, FollowUp], list[NewEvent]],
         caller: Caller,
         render: Render,
     ) -> Answer:
         key = key.lower()
+        kept = await self._repository.find(FollowUp, store_id, key)
+        customer_no = None if kept is None else kept.customer_no
+        known = await self._names.known(store_id)
 
         def answer(context: CommandContext) -> Answer:
             state = context.find(Kind.FOLLOW_UP, key)
             if not isinstance(state, FollowUp):
                 raise _not_found(key)
             view = FollowUpView(
-                context.version(Kind.FOLLOW_UP, key), state, state.status_at(context.now)
+                version=context.version(Kind.FOLLOW_UP, key),
+                state=with_members(state, known),
+                customer_no=customer_no,
+                status=state.status_at(context.now),
+                names={},
             )
             return Answer(200, render(view))
 
         command = Command(
             store_id,
             reads={(Kind.FOLLOW_UP, key)},
-            decide=decide,
+            decide=lambda context: decide(
+                context, with_members(_state(context, key, caller), known)
+            ),
             render=answer,
             idempotency=caller.idempotency,
         )
@@ -269,10 +308,6 @@ def _state(context: CommandContext, key: str, caller: Caller) -> FollowUp:
         raise _not_found(key)
     caller.check_version(context, Kind.FOLLOW_UP, key.lower())
     return state
-
-
-def _view(kept: Kept[FollowUp], now: datetime) -> FollowUpView:
-    return FollowUpView(kept.version, kept.state, kept.state.status_at(now))
 
 
 def _not_found(key: str) -> NotFoundError:

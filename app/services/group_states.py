@@ -15,16 +15,17 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.db.event_log import EventLog, Head
-from app.db.state_rows import SubjectKey, clock_row, gone_row, state_row
+from app.db.state_rows import SubjectKey, clock_row, gone_row, mention_rows, state_row
 from app.domain.clocks import clocks_of
 from app.domain.complaint import Complaint
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import Event, Kind, NewEvent
-from app.domain.events.follow_up import FollowUpCompleted, FollowUpScheduled
-from app.domain.events.repair_order import RepairOrderDelivered, RepairOrderSettled
 from app.domain.events.retraction import EventRetracted
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event
 from app.domain.follow_up import FollowUp
+from app.domain.inference import bears_on_snapshots, tells_snapshots
+from app.domain.inferred import inferred_events
+from app.domain.mentions import Mentions, mentions_of
 from app.domain.policies import Policies
 from app.domain.reactions import (
     Cause,
@@ -35,7 +36,10 @@ from app.domain.reactions import (
     react_repair_order,
 )
 from app.domain.repair_order import RepairOrder
+from app.domain.sightings import Sighting
 from app.domain.stores import Store
+from app.services.companions import companions_of
+from app.services.group_links import GroupLinks
 
 YIELD_EVERY: Final = 500
 """Events handled before other requests get a turn: a large batch must not block the loop."""
@@ -70,10 +74,12 @@ class GroupStates:
         self._follow_ups: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._changed: set[SubjectKey] = set()
         self._gone: set[SubjectKey] = set()
+        self._named: dict[SubjectKey, Mentions] = {}
         self._detected: dict[SubjectKey, datetime] = {}
         self._event_rows: list[dict[str, Any]] = []
         self._asides: list[tuple[Event, bytes]] = []
         self._handled = 0
+        self._links = GroupLinks(log, self.states, self.load_more)
 
     async def read(
         self,
@@ -108,10 +114,18 @@ class GroupStates:
             if subject not in self.states and subject not in self._gone:
                 self.states[subject] = entry
                 self._index(subject, entry[1])
+                if named := mentions_of(entry[1]):
+                    self._named[subject] = named
 
     def _index(self, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp) and state.ro_number is not None:
             self._follow_ups[subject[0], state.ro_number].add(subject[2])
+        else:
+            self._links.index(subject, state)
+
+    def adopt(self, subject: SubjectKey, version: int, state: State) -> None:
+        """Take a state that was read elsewhere; one that is known already stays as it is."""
+        self._take({subject: (version, state)})
 
     def zone_of(self, store_id: str) -> ZoneInfo:
         """Get the zone in which a store's days begin and end."""
@@ -122,6 +136,15 @@ class GroupStates:
         for (store, _, _), events in self._pending.items():
             if store == store_id:
                 yield from events
+
+    def entered_of(self, subject: SubjectKey) -> list[Event]:
+        """Give the events of this group that are about a subject, so far."""
+        return list(self._pending.get(subject, ()))
+
+    def sightings(self, subject: SubjectKey) -> Sequence[Sighting]:
+        """Give the snapshots of an order that stand."""
+        entry = self.states.get(subject)
+        return entry[1].sightings if entry and isinstance(entry[1], RepairOrder) else ()
 
     def touch(self, subject: SubjectKey, *, detected_at: datetime | None = None) -> None:
         """Have a subject's rows written though no event changed it; its clock was looked at."""
@@ -141,28 +164,18 @@ class GroupStates:
                 if self._handled % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
             causes = self._causes_of(store_id, touched)
+            before = self._links.before(store_id, touched)
             await self._evolve(store_id, touched)
-            causes |= self._causes_of(store_id, touched)
+            relinked = await self._links.follow(store_id, touched, before)
+            self._changed.update((store_id, *subject) for subject in relinked)
+            causes = relinked | causes | self._causes_of(store_id, touched)
             pending = await self._react(store_id, causes)
 
     def _enter(self, store_id: str, new_event: NewEvent) -> Event:
         head = self.heads[store_id]
         head.seq += 1
         head.recorded_at = max(head.recorded_at, self._now)
-        event = Event(
-            store_id=store_id,
-            seq=head.seq,
-            source=new_event.source,
-            id=new_event.id,
-            type=new_event.type,
-            kind=new_event.kind,
-            key=new_event.key,
-            subject=new_event.subject,
-            occurred_at=new_event.occurred_at,
-            recorded_at=head.recorded_at,
-            schema_version=new_event.schema_version,
-            payload=new_event.payload,
-        )
+        event = new_event.logged(head.seq, head.recorded_at)
         self._event_rows.append(
             {
                 "store_id": store_id,
@@ -190,7 +203,10 @@ class GroupStates:
     async def _evolve(
         self, store_id: str, touched: Mapping[tuple[Kind, str], list[Event]]
     ) -> None:
-        """Bring the touched states up to date; those that can't just go on are folded again."""
+        """Bring the touched states up to date; those that can't just go on are folded again.
+
+        What the snapshots of an order imply is a matter of all its events, so it is folded again.
+        """
         again: list[tuple[Kind, str]] = []
         for (kind, key), events in touched.items():
             subject = (store_id, kind, key)
@@ -202,9 +218,14 @@ class GroupStates:
                 ):
                     again.append((kind, key))
                 else:
-                    self._put(subject, events[-1].seq, fold(kind, key, events))
+                    self._fold(subject, list(events))
                 continue
             state = entry[1]
+            if kind is Kind.REPAIR_ORDER and (
+                tells_snapshots(events) or (self.sightings(subject) and bears_on_snapshots(events))
+            ):
+                again.append((kind, key))
+                continue
             for event in sorted(events, key=_fold_order):
                 if not is_in_order(state, event):
                     again.append((kind, key))
@@ -216,8 +237,14 @@ class GroupStates:
             logged = await self._log.read_subjects(store_id, again)
             for kind, key in again:
                 subject = (store_id, kind, key)
-                events = logged[kind, key] + self._pending[subject]
-                self._put(subject, events[-1].seq, fold(kind, key, events))
+                self._fold(subject, logged[kind, key] + self._pending[subject])
+
+    def _fold(self, subject: SubjectKey, events: list[Event]) -> None:
+        """Fold a subject from all its events, once what its snapshots imply is among them."""
+        store_id, kind, key = subject
+        if kind is Kind.REPAIR_ORDER and tells_snapshots(events):
+            events += [self._enter(store_id, new_event) for new_event in inferred_events(events)]
+        self._put(subject, events[-1].seq, fold(kind, key, events))
 
     def _put(self, subject: SubjectKey, version: int, state: State | None) -> None:
         self._changed.add(subject)
@@ -257,6 +284,7 @@ class GroupStates:
         self, store_id: str, causes: Mapping[tuple[Kind, str], Cause]
     ) -> list[NewEvent]:
         """Ask what the touched orders, follow-ups and complaints want now."""
+        await self._links.load_vehicles(store_id, causes)
         causes = {
             reacting: cause
             for reacting, cause in causes.items()
@@ -266,9 +294,10 @@ class GroupStates:
             [
                 (store_id, kind, key)
                 for reacting in causes
-                for kind, key in _companions(store_id, *reacting)
+                for kind, key in companions_of(store_id, *reacting)
             ]
         )
+        await self._links.load_vehicles(store_id, causes)
         zone = self.zone_of(store_id)
         wanted: list[Wanted] = []
         for (kind, key), cause in causes.items():
@@ -285,6 +314,7 @@ class GroupStates:
                         zone=zone,
                         recorded_at=self.heads[store_id].recorded_at,
                         cause=cause,
+                        owners=self._links.owners_of(store_id, state),
                     )
                 case Kind.FOLLOW_UP, FollowUp():
                     wanted += react_follow_up(state, cause=cause)
@@ -337,15 +367,23 @@ class GroupStates:
             )
         for subject in sorted(self._changed):
             entry = self.states.get(subject)
+            self._add_mentions(document, subject, None if entry is None else entry[1])
             if entry is None:
                 document["gone"].append(gone_row(subject))
                 document["clockless"].append(gone_row(subject))
                 continue
             zone = self.zone_of(subject[0])
-            document[subject[1].value].append(
-                state_row(subject, *entry, policies=self._policies, zone=zone)
-            )
+            row = state_row(subject, *entry, policies=self._policies, zone=zone)
+            if isinstance(entry[1], RepairOrder):
+                row["customer_no"] = self._links.customer_of(subject[0], entry[1])
+            document[subject[1].value].append(row)
             self._add_clocks(document, subject, entry[1])
+        for table, rows in (
+            ("relinked", [*self._links.relinked_rows()]),
+            ("survivor", [*self._links.survivor_rows()]),
+        ):
+            if rows:
+                document[table] = rows
         return document
 
     def head_rows(self, written: Collection[str]) -> list[dict[str, Any]]:
@@ -363,6 +401,15 @@ class GroupStates:
             if store_id in written
         ]
 
+    def _add_mentions(self, document: Document, subject: SubjectKey, state: State | None) -> None:
+        """Write whom a subject names by surrogate, where that is news."""
+        before, named = self._named.get(subject, {}), mentions_of(state)
+        if named != before:
+            if before:
+                document["unnamed"].append(gone_row(subject))
+            if named:
+                document["staff_mention"] += mention_rows(subject, named)
+
     def _add_clocks(self, document: Document, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp | Complaint):
             clocks = clocks_of(state, self._policies, self.zone_of(subject[0]))
@@ -377,43 +424,10 @@ class GroupStates:
         if event.kind is Kind.CUSTOMER:
             return event.key
         entry = self.states.get((event.store_id, event.kind, event.key))
+        if entry is not None and isinstance(entry[1], RepairOrder):
+            return self._links.customer_of(event.store_id, entry[1])
         customer_no = None if entry is None else getattr(entry[1], "customer_no", None)
         return customer_no if isinstance(customer_no, str) else None
-
-
-_LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled)
-"""Events after which an order has calls to plan."""
-
-
-def subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:
-    """Name the subjects whose states events need; none for a retraction (its target's).
-
-    What only a rare reaction looks at is read when it comes to that (`_load_more`).
-    """
-    subjects: set[SubjectKey] = set()
-    for event in events:
-        if event.key:
-            subjects.add((event.store_id, event.kind, event.key))
-            payload = event.payload
-            if isinstance(payload, _LEAVE):
-                ro_number = event.key
-            elif isinstance(payload, FollowUpScheduled | FollowUpCompleted) and payload.ro_number:
-                ro_number = payload.ro_number
-            else:
-                continue
-            subjects.update(
-                (event.store_id, *other)
-                for other in _companions(event.store_id, Kind.REPAIR_ORDER, ro_number)
-            )
-    return subjects
-
-
-def _companions(store_id: str, kind: Kind, key: str) -> list[tuple[Kind, str]]:
-    """Name the subjects whose states a reaction of this one looks at."""
-    if kind is not Kind.REPAIR_ORDER:
-        return [(kind, key)]
-    planned = [(Kind.FOLLOW_UP, planned) for planned in planned_ids(store_id, key)]
-    return [(kind, key), *planned]
 
 
 def own_event(store_id: str, wanted: Wanted) -> NewEvent:

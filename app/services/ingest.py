@@ -5,27 +5,29 @@ work per store; what can't goes to quarantine with its own bytes.
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from functools import partial
 from typing import Any
 
-from app.db.quarantine import QuarantineRepository, QuarantineRow, add_row, quarantine_row
+import orjson
+
+from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
-from app.domain.errors import Fault, PayloadTooLargeError
-from app.domain.events.envelope import NewEvent, Rejected
+from app.domain.errors import PayloadTooLargeError, StrictHandlingError
+from app.domain.events.envelope import Rejected
 from app.domain.events.wire import Message
-from app.domain.quarantine import NO_STORE, faults_of
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
 from app.services.group_states import YIELD_EVERY
+from app.services.incoming import Incoming
 from app.services.instruments import Instruments
+from app.services.mappings import MappingDirectory
 from app.services.stores import StoreDirectory
 from app.services.taken import Taken
 from app.services.time_source import TimeSource
-from app.services.units import Facts, Outcome, Quarantined
+from app.services.trial import Earlier
+from app.services.turns import Turns
 
 
 class IngestService:
@@ -37,6 +39,7 @@ class IngestService:
         appender: Appender,
         quarantine: QuarantineRepository,
         stores: StoreDirectory,
+        mappings: MappingDirectory,
         time_source: TimeSource,
         door: Door,
         max_batch: int,
@@ -45,126 +48,110 @@ class IngestService:
         self._appender = appender
         self._quarantine = quarantine
         self._stores = stores
+        self._mappings = mappings
         self._time_source = time_source
         self._door = door
         self._max_batch = max_batch
         self._instruments = instruments
 
-    async def ingest(self, message: Message, *, principal: Principal) -> Taken:
+    async def ingest(
+        self, message: Message, *, principal: Principal, strict: bool = False
+    ) -> Taken:
         """Take in a message; everything that it holds is durable when this returns.
 
         Args:
             message: What was sent, read as far as JSON.
             principal: Events of stores that it is not bound to count as of an unknown store.
+            strict: Store nothing at all if anything would lie in quarantine.
 
         Returns:
             The outcome of each event in order.
 
         Raises:
             PayloadTooLargeError: More events than a batch may have.
+            StrictHandlingError: Strict, and something would lie in quarantine.
         """
+        self._check_size(message)
+        incoming = await self.read(message, principal=principal)
+        if not strict:
+            return await self.take(incoming)
+        if incoming.is_refused:
+            await self._appender.try_out(incoming.units(), Earlier())
+        elif await self._appender.submit_together(incoming.units()):
+            return incoming.taken()
+        taken = incoming.taken()
+        raise StrictHandlingError(
+            quarantined=taken.quarantined,
+            of=len(message.items),
+            answer=orjson.loads(taken.answer()),
+        )
+
+    async def validate(self, message: Message, *, principal: Principal) -> Taken:
+        """Find out what `ingest` would answer; nothing is stored, in quarantine neither.
+
+        Raises:
+            PayloadTooLargeError: More events than a batch may have.
+        """
+        self._check_size(message)
+        return await self.try_out(await self.read(message, principal=principal), Earlier())
+
+    async def read(self, message: Message, *, principal: Principal) -> Incoming:
+        """Read a message of any length at the door, and nothing more: `take` writes it."""
+        now = await self._time_source.now()
+        known = await self._known_stores(message.items, principal)
+        incoming = Incoming(message, known=known, principal=principal, now=now)
+        for position, item in enumerate(message.items):
+            event = self._door.read(item, now=now, known_store=known.__contains__)
+            incoming.add(position, event)
+            if position % YIELD_EVERY == YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+        return incoming
+
+    async def take(self, incoming: Incoming, turns: Turns | None = None) -> Taken:
+        """Write what was read; all of it is durable when this returns.
+
+        Args:
+            incoming: A message, or the next part of a stream.
+            turns: Of the stream, whose parts may be on their way at once.
+        """
+        units = incoming.units()
+        submit = partial(self._appender.submit, with_others=len(units) > 1)
+        await asyncio.gather(
+            self._keep(incoming),
+            *(submit(unit) if turns is None else turns.take(unit, submit) for unit in units),
+        )
+        return incoming.taken()
+
+    async def try_out(self, incoming: Incoming, earlier: Earlier) -> Taken:
+        """Find out what `take` would do, and do nothing.
+
+        Args:
+            incoming: The next part of a request.
+            earlier: What was tried of the same request before.
+        """
+        await self._appender.try_out(incoming.units(), earlier)
+        return incoming.taken()
+
+    async def _known_stores(self, items: Sequence[Any], principal: Principal) -> Collection[str]:
+        """Look up the stores that the events name, without those that the caller may not write.
+
+        The value maps of their sources are brought up to date, too.
+        """
+        await self._mappings.refresh()
+        named = named_stores(items)
+        named |= {item.store_id for item in items if isinstance(item, Rejected) and item.store_id}
+        return await self._stores.get_many([code for code in named if principal.may(code)])
+
+    def _check_size(self, message: Message) -> None:
         if len(message.items) > self._max_batch:
             raise PayloadTooLargeError(
                 f"The batch has {len(message.items)} events; at most {self._max_batch} are taken "
-                "in one request. Send it in parts.",
+                "in one request. Send it in parts, or as lines (application/x-ndjson).",
                 limit=self._max_batch,
             )
-        now = await self._time_source.now()
-        known = await self._known_stores(message.items, principal)
-        outcomes: list[Outcome | None] = [None] * len(message.items)
-        warnings: dict[int, tuple[Fault, ...]] = {}
-        units: dict[str, _Part] = defaultdict(_Part)
-        refused = _Refused(message, principal)
-        for position, item in enumerate(message.items):
-            event = self._door.read(item, now=now, known_store=known.__contains__)
-            if isinstance(event, Rejected):
-                outcomes[position] = refused.add(position, event, now, known)
-            else:
-                unit = units[event.store_id]
-                unit.events.append(event)
-                unit.positions.append(position)
-                if event.warnings:
-                    warnings[position] = event.warnings
-            if position % YIELD_EVERY == YIELD_EVERY - 1:
-                await asyncio.sleep(0)
-        await asyncio.gather(
-            self._keep(refused),
-            *(self._append(store_id, unit, message, outcomes) for store_id, unit in units.items()),
-        )
-        return Taken(message.items, outcomes, warnings)
 
-    async def _known_stores(self, items: Sequence[Any], principal: Principal) -> Collection[str]:
-        """Look up the stores that the events name, without those that the caller may not write."""
-        return await self._stores.get_many(
-            [code for code in named_stores(items) if principal.may(code)]
-        )
-
-    async def _append(
-        self, store_id: str, part: "_Part", message: Message, outcomes: list[Outcome | None]
-    ) -> None:
-        """Let one store's part of a message enter its log."""
-        facts = Facts(
-            store_id,
-            part.events,
-            item_of=lambda position: message.item(part.positions[position]),
-        )
-        await self._appender.submit(facts)
-        for position, outcome in zip(part.positions, facts.outcomes, strict=True):
-            outcomes[position] = outcome
-
-    async def _keep(self, refused: "_Refused") -> None:
+    async def _keep(self, incoming: Incoming) -> None:
         """Put in quarantine what could not be read."""
-        if refused.rows:
-            placed = await self._quarantine.put(refused.rows)
-            for outcome in refused.outcomes:
-                outcome.quarantine_id = placed[outcome.store_id, outcome.body_hash]
-            self._instruments.note_refused(outcome.reason for outcome in refused.outcomes)
-
-
-@dataclass(slots=True)
-class _Part:
-    """The part of a message that belongs to one store."""
-
-    events: list[NewEvent] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-
-
-class _Refused:
-    """What of a message could not be read."""
-
-    def __init__(self, message: Message, principal: Principal) -> None:
-        self._message = message
-        self._principal = principal
-        self._rows: dict[tuple[str, bytes], QuarantineRow] = {}
-        self.outcomes: list[Quarantined] = []
-
-    @property
-    def rows(self) -> Collection[QuarantineRow]:
-        """The rows to be kept; the same bytes twice are one."""
-        return self._rows.values()
-
-    def add(
-        self, position: int, rejected: Rejected, now: datetime, known: Collection[str]
-    ) -> Quarantined:
-        """Take in the event at a position, under its store if that is known."""
-        item = self._message.item(position)
-        store_id = rejected.store_id if rejected.store_id in known else None
-        faults, awaits_store = faults_of(rejected, self._principal)
-        outcome = Quarantined(rejected.reason, faults, store_id or NO_STORE, item.body_hash)
-        add_row(
-            self._rows,
-            quarantine_row(
-                item,
-                store_id=outcome.store_id,
-                reason=rejected.reason,
-                faults=faults,
-                source=rejected.source,
-                event_id=rejected.id,
-                event_type=rejected.type,
-                subject=rejected.subject,
-                now=now,
-                awaits_store=awaits_store,
-            ),
-        )
-        self.outcomes.append(outcome)
-        return outcome
+        if incoming.is_refused:
+            incoming.place(await self._quarantine.put(incoming.rows()))
+            self._instruments.note_refused(incoming.reasons())

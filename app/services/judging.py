@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from app.db.judged_states import JudgedStates
@@ -24,15 +24,21 @@ from app.domain.kpis.judge import (
     judge_timecard,
 )
 from app.domain.kpis.verdict import Verdict
+from app.domain.mentions import KnownNames, with_members
 from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
+
+S = TypeVar("S", RepairOrder, FollowUp, Complaint)
 
 YIELD_EVERY: Final = 50
 """Subjects judged before others get a turn of the event loop."""
 
 
 class Judge:
-    """Judges the subjects of one store, as one snapshot of the database has them."""
+    """Judges the subjects of one store, as one snapshot of the database has them.
+
+    Whom they name by surrogate is who that is as known now (E3), unknown ones stay as they are.
+    """
 
     def __init__(
         self, states: JudgedStates, store_id: str, *, policies: Policies, zone: ZoneInfo
@@ -41,6 +47,7 @@ class Judge:
         self._store_id = store_id
         self._policies = policies
         self._zone = zone
+        self._names: KnownNames | None = None
 
     async def judge(self, kind: Kind, keys: Collection[str]) -> list[Fact]:
         """Judge subjects of a kind; those without a state give no fact.
@@ -58,7 +65,7 @@ class Judge:
             case Kind.TIMECARD:
                 cards = await self._states.get_timecards(self._store_id, keys)
                 return [fact for card in cards.values() for fact in judge_timecard(card)]
-            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF:
+            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF | Kind.FEED | Kind.BACKLOG:
                 raise ValueError(f"no KPI is judged from a {kind}")
 
     async def explain(self, code: str, kind: Kind, keys: Collection[str]) -> dict[str, Verdict]:
@@ -82,7 +89,7 @@ class Judge:
                     for ro_number, order in orders.items()
                 }
             case Kind.FOLLOW_UP:
-                calls = await self._states.get_follow_ups(self._store_id, keys)
+                calls = await self._calls(keys)
                 orders = await self._orders_of(calls.values())
                 return {
                     key: explain_follow_up(
@@ -91,7 +98,9 @@ class Judge:
                     for key, call in calls.items()
                 }
             case Kind.COMPLAINT:
-                complaints = await self._states.get_complaints(self._store_id, keys)
+                complaints = await self._named(
+                    await self._states.get_complaints(self._store_id, keys)
+                )
                 orders = await self._orders_of(complaints.values())
                 return {
                     key: explain_complaint(
@@ -102,7 +111,7 @@ class Judge:
             case Kind.TIMECARD:
                 cards = await self._states.get_timecards(self._store_id, keys)
                 return {key: explain_timecard(code, card) for key, card in cards.items()}
-            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF:
+            case Kind.CUSTOMER | Kind.VEHICLE | Kind.STAFF | Kind.FEED | Kind.BACKLOG:
                 raise ValueError(f"no KPI is judged from a {kind}")
 
     async def _repair_orders(self, keys: Collection[str]) -> list[Fact]:
@@ -120,7 +129,7 @@ class Judge:
         return facts
 
     async def _follow_ups(self, keys: Collection[str]) -> list[Fact]:
-        follow_ups = await self._states.get_follow_ups(self._store_id, keys)
+        follow_ups = await self._calls(keys)
         orders = await self._orders_of(follow_ups.values())
         facts: list[Fact] = []
         for position, follow_up in enumerate(follow_ups.values(), start=1):
@@ -130,7 +139,7 @@ class Judge:
         return facts
 
     async def _complaints(self, keys: Collection[str]) -> list[Fact]:
-        complaints = await self._states.get_complaints(self._store_id, keys)
+        complaints = await self._named(await self._states.get_complaints(self._store_id, keys))
         orders = await self._orders_of(complaints.values())
         facts: list[Fact] = []
         for position, complaint in enumerate(complaints.values(), start=1):
@@ -143,7 +152,7 @@ class Judge:
         self, keys: Collection[str]
     ) -> tuple[dict[str, RepairOrder], Mapping[str, list[FollowUp]], dict[str, Decimal]]:
         """Orders, the follow-ups of each, and the odometers of what came back as (F4)."""
-        orders = await self._states.get_orders(self._store_id, keys)
+        orders = await self._named(await self._states.get_orders(self._store_id, keys))
         return (
             orders,
             await self._states.get_follow_ups_of(self._store_id, orders.keys()),
@@ -152,9 +161,21 @@ class Judge:
 
     async def _orders_of(self, joined: Iterable[FollowUp | Complaint]) -> dict[str, RepairOrder]:
         """The orders that follow-ups or complaints are joined to."""
-        return await self._states.get_orders(
-            self._store_id, {found.ro_number for found in joined if found.ro_number}
+        return await self._named(
+            await self._states.get_orders(
+                self._store_id, {found.ro_number for found in joined if found.ro_number}
+            )
         )
+
+    async def _calls(self, keys: Collection[str]) -> dict[str, FollowUp]:
+        return await self._named(await self._states.get_follow_ups(self._store_id, keys))
+
+    async def _named(self, states: dict[str, S]) -> dict[str, S]:
+        """Put the staff numbers in the place of the surrogates that stand for one."""
+        if self._names is None:
+            self._names = await self._states.get_names(self._store_id)
+        names = self._names
+        return {key: with_members(state, names) for key, state in states.items()}
 
 
 async def _yield_at(position: int) -> None:

@@ -3,9 +3,10 @@
 Numbers and seqs are decimal texts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -13,27 +14,35 @@ from app.db.facts import Part, Side, Tally
 from app.db.snapshots import Publication
 from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import Event, Kind
+from app.domain.kpis.coverage import Hint
 from app.domain.kpis.kpi import Kpi, Words
 from app.domain.kpis.reasons import REASONS
 from app.domain.kpis.values import decimal_text
+from app.domain.periods import Period
 from app.services.kpi_values import KpiValue
 
+NO_NAMES: Final[Mapping[str, str]] = {}
 
-class PeriodValue(msgspec.Struct, frozen=True, kw_only=True):
+
+class PeriodValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value of a KPI, of one period and member.
 
     Attributes:
         member: None at store grain and for what has no member.
+        member_name: Of a member of staff, as the caller may see it; None where none is known.
         not_counted: How many were settled or due and are in neither part, by reason.
+        coverage: Feeds that were silent in the period; left out when all was well.
     """
 
     period_start: date
     period_end: date
     member: str | None
+    member_name: str | None
     numerator: str | None
     denominator: str | None
     value: str | None
     not_counted: Mapping[str, int]
+    coverage: tuple[Hint, ...] = ()
 
 
 class KpiValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +84,11 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecidingEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of the log, named as in its envelope; its data hold nothing personal."""
+    """An event of the log, named as in its envelope; its data hold nothing personal.
+
+    Attributes:
+        inferred_from: Id of the snapshot that it was read out of; None where it was told.
+    """
 
     seq: str
     source: str
@@ -84,6 +97,7 @@ class DecidingEvent(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     time: datetime
     recordedtime: datetime
+    inferred_from: str | None
     data: msgspec.Raw
 
 
@@ -125,8 +139,12 @@ class ReasonTotal(msgspec.Struct, frozen=True, kw_only=True):
     not_counted: int
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """What is behind a value: the subjects of one of its parts, and the totals of all."""
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is behind a value: the subjects of one of its parts, and the totals of all.
+
+    Attributes:
+        names: Of the staff in it, as the caller may see them, by number or surrogate.
+    """
 
     code: str
     store_id: str
@@ -139,7 +157,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     as_of_seq: str
     totals: list[ReasonTotal]
     items: list[ExplainedItem]
+    names: Mapping[str, str]
     next_cursor: str | None
+    coverage: tuple[Hint, ...] = ()
 
 
 class ChangeSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +213,7 @@ class PublishedValue(msgspec.Struct, frozen=True, kw_only=True):
     period_start: date
     period_end: date
     member: str | None
+    member_name: str | None
     published: PublishedVersion | None
     restatements: list[Restatement]
     current: PeriodValue | None
@@ -209,20 +230,26 @@ class PublishedValues(msgspec.Struct, frozen=True, kw_only=True):
     values: list[PublishedValue]
 
 
-def value_answer(value: KpiValue) -> PeriodValue:
-    """Answer a value of a period and member."""
+def value_answer(
+    value: KpiValue, coverage: tuple[Hint, ...], names: Mapping[str, str] = NO_NAMES
+) -> PeriodValue:
+    """Answer a value of a period and member, with the silences of feeds in that period."""
     return PeriodValue(
         period_start=value.period.start,
         period_end=value.period.end,
         member=value.member or None,
+        member_name=names.get(value.member),
         numerator=value.value.numerator,
         denominator=value.value.denominator,
         value=value.value.value,
         not_counted=value.not_counted,
+        coverage=coverage,
     )
 
 
-def overview_answer(kpi: Kpi, values: Iterable[KpiValue]) -> OverviewItem:
+def overview_answer(
+    kpi: Kpi, values: Iterable[KpiValue], hints_of: Callable[[Period], tuple[Hint, ...]]
+) -> OverviewItem:
     """Answer a KPI against its target."""
     return OverviewItem(
         code=kpi.code,
@@ -231,7 +258,10 @@ def overview_answer(kpi: Kpi, values: Iterable[KpiValue]) -> OverviewItem:
         target=text_of(kpi.target),
         direction=kpi.direction,
         values=[
-            OverviewValue(**msgspec.structs.asdict(value_answer(value)), met=_is_met(kpi, value))
+            OverviewValue(
+                **msgspec.structs.asdict(value_answer(value, hints_of(value.period))),
+                met=_is_met(kpi, value),
+            )
             for value in values
         ],
     )
@@ -291,6 +321,7 @@ def event_answer(event: Event) -> DecidingEvent:
         subject=event.subject,
         time=event.occurred_at,
         recordedtime=event.recorded_at,
+        inferred_from=event.causation_id if event.inferred else None,
         data=msgspec.Raw(CATALOG[event.type].forms[-1].write(event.payload)),
     )
 

@@ -1,25 +1,32 @@
 """KPIs for their readers: values, what is behind them, and what became of published ones."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import date
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from app.db.engine import Connection, Pool
 from app.db.event_log import EventLog
 from app.db.facts import ExplainedFact, FactRepository, Part, Selection
+from app.db.feeds import FeedRepository
 from app.db.judged_states import JudgedStates
 from app.db.snapshots import STORE_GRAIN, Coverage, Publication, SnapshotRepository
+from app.domain.access import NOBODY, Principal, personal_for
 from app.domain.errors import NotFoundError
 from app.domain.events.envelope import Kind
-from app.domain.kpis.kpi import Kpi
+from app.domain.events.names import is_surrogate
+from app.domain.kpis.coverage import Hint, hints
+from app.domain.kpis.kpi import STAFF_GRAINS, Kpi
 from app.domain.kpis.registry import KPIS
 from app.domain.pages import PageRequest, encode_cursor, page_of
-from app.domain.periods import period_of, year_before
+from app.domain.periods import Period, period_of, year_before
 from app.domain.policies import Policies
 from app.services.judging import Judge
 from app.services.kpi_answers import (
+    NO_NAMES,
     ExplainedItem,
     Explanation,
     KpiValues,
@@ -41,33 +48,40 @@ from app.services.kpi_queries import (
     checked_period,
 )
 from app.services.kpi_values import KpiValue, read_values
+from app.services.names import NameService
 from app.services.restatements import Restater
 
 
 class KpiService:
     """Reads KPIs."""
 
-    def __init__(self, pool: Pool, *, policies: Policies) -> None:
+    def __init__(self, pool: Pool, *, policies: Policies, names: NameService) -> None:
         self._pool = pool
         self._policies = policies
+        self._names = names
 
-    async def get_values(self, store_id: str, code: str, query: KpiQuery) -> KpiValues:
-        """Get the values of a KPI as known now.
+    async def get_values(
+        self, store_id: str, code: str, query: KpiQuery, principal: Principal = NOBODY
+    ) -> KpiValues:
+        """Get the values of a KPI as known now; a surrogate is asked for as whom it stands for.
 
         Raises:
             NotFoundError: There is no such store or KPI.
             InvalidInputError: The query can't be answered; says why.
         """
-        wanted = checked(code, query)
-        async with self._snapshot(store_id) as (snapshots, coverage, _):
+        wanted = await self._meant(store_id, checked(code, query))
+        async with self._snapshot(store_id) as (snapshots, coverage, connection):
             values = await _read(snapshots, store_id, wanted)
+            hints_of = await _hints(connection, store_id, coverage)
+        members = {value.member for value in values}
+        names = await self._names_in(store_id, wanted, members, principal)
         return KpiValues(
             code=code,
             store_id=store_id,
             period=wanted.unit,
             by=wanted.grain,
             as_of_seq=str(coverage.seq),
-            values=[value_answer(value) for value in values],
+            values=[value_answer(value, hints_of(value.period), names) for value in values],
         )
 
     async def get_overview(self, store_id: str, query: KpiQuery) -> Overview:
@@ -78,7 +92,8 @@ class KpiService:
             InvalidInputError: The query can't be answered; says why.
         """
         unit, period = checked_period(query)
-        async with self._snapshot(store_id) as (snapshots, coverage, _):
+        async with self._snapshot(store_id) as (snapshots, coverage, connection):
+            hints_of = await _hints(connection, store_id, coverage)
             values = await read_values(
                 snapshots,
                 store_id,
@@ -94,11 +109,18 @@ class KpiService:
             store_id=store_id,
             period=unit,
             as_of_seq=str(coverage.seq),
-            items=[overview_answer(kpi, by_code[kpi.code]) for kpi in KPIS.values()],
+            items=[overview_answer(kpi, by_code[kpi.code], hints_of) for kpi in KPIS.values()],
         )
 
     async def explain(
-        self, store_id: str, code: str, query: KpiQuery, *, part: Part, page: PageRequest
+        self,
+        store_id: str,
+        code: str,
+        query: KpiQuery,
+        principal: Principal = NOBODY,
+        *,
+        part: Part,
+        page: PageRequest,
     ) -> Explanation:
         """Open a value: the subjects in one of its parts, the latest first, each with its verdict.
 
@@ -106,7 +128,7 @@ class KpiService:
             NotFoundError: There is no such store or KPI.
             InvalidInputError: The query can't be answered; says why.
         """
-        wanted = checked(code, query)
+        wanted = await self._meant(store_id, checked(code, query))
         counted, counted_part = _behind(wanted, part)
         after = _fact_key(page)
         async with self._snapshot(store_id) as (_, coverage, connection):
@@ -118,10 +140,13 @@ class KpiService:
                 page.limit,
                 lambda fact: (fact.sort, str(fact.kind), fact.key, fact.basis),
             )
+            hints_of = await _hints(connection, store_id, coverage)
             tallies = await facts.tally(store_id, _behind(wanted, "numerator")[0])
             items = await self._explained_items(
                 connection, store_id, wanted.kpi, found.items, ZoneInfo(coverage.time_zone)
             )
+        staff = {who for item in items for who in (item.advisor, item.technician, item.assignee)}
+        texts = await self._names.texts(store_id, staff)
         return Explanation(
             code=code,
             store_id=store_id,
@@ -134,11 +159,17 @@ class KpiService:
             as_of_seq=str(coverage.seq),
             totals=[total_answer(tally) for tally in tallies],
             items=items,
+            names=personal_for(principal, texts),
             next_cursor=None if found.next_after is None else encode_cursor(found.next_after),
+            coverage=hints_of(wanted.period),
         )
 
-    async def get_published(self, store_id: str, code: str, query: KpiQuery) -> PublishedValues:
+    async def get_published(
+        self, store_id: str, code: str, query: KpiQuery, principal: Principal = NOBODY
+    ) -> PublishedValues:
         """Get what became of the values of a KPI: as published, each restatement, and now.
+
+        A surrogate has the history of the time in which nobody knew whom it stands for.
 
         Raises:
             NotFoundError: There is no such store or KPI.
@@ -150,6 +181,7 @@ class KpiService:
                 (value.period.start, value.member): value
                 for value in await _read(snapshots, store_id, wanted)
             }
+            hints_of = await _hints(connection, store_id, coverage)
             store_versions = await _versions(snapshots, store_id, wanted, STORE_GRAIN, "")
             found = (
                 store_versions
@@ -163,6 +195,8 @@ class KpiService:
             for version in found:
                 versions[version.period_start, version.member].append(version)
             restater = Restater(connection, store_id, wanted)
+            members = {member for _, member in current.keys() | versions.keys()}
+            names = await self._names_in(store_id, wanted, members, principal)
             values = []
             for start, member in sorted(
                 current.keys() | versions.keys(), key=lambda key: (key[0], key[1] == "", key[1])
@@ -174,11 +208,14 @@ class KpiService:
                         period_start=start,
                         period_end=period_of(start, wanted.unit).end,
                         member=member or None,
+                        member_name=names.get(member),
                         published=version_answer(told[0])
                         if told and told[0].version == 1
                         else None,
                         restatements=await restater.restatements(told, firsts.get(start)),
-                        current=None if value is None else value_answer(value),
+                        current=None
+                        if value is None
+                        else value_answer(value, hints_of(value.period), names),
                     )
                 )
         return PublishedValues(
@@ -189,6 +226,22 @@ class KpiService:
             as_of_seq=str(coverage.seq),
             values=values,
         )
+
+    async def _meant(self, store_id: str, wanted: Wanted) -> Wanted:
+        """Ask for the staff number that a surrogate stands for as known now, if it does."""
+        if wanted.member is None or not is_surrogate(wanted.member):
+            return wanted
+        known = await self._names.known(store_id)
+        return replace(wanted, member=known.member(wanted.member))
+
+    async def _names_in(
+        self, store_id: str, wanted: Wanted, members: Collection[str], principal: Principal
+    ) -> Mapping[str, str]:
+        """Find the names of members, as the caller may see them, where they are staff."""
+        if wanted.grain not in STAFF_GRAINS:
+            return NO_NAMES
+        found = {member for member in members if member}
+        return personal_for(principal, await self._names.texts(store_id, found))
 
     @asynccontextmanager
     async def _snapshot(
@@ -256,6 +309,15 @@ class KpiService:
                 )
             )
         return items
+
+
+async def _hints(
+    connection: Connection, store_id: str, coverage: Coverage
+) -> Callable[[Period], tuple[Hint, ...]]:
+    """Read the silences of the store's feeds; gives those in a period."""
+    silences = await FeedRepository(connection).list_silences(store_id)
+    zone = ZoneInfo(coverage.time_zone)
+    return cache(lambda period: hints(silences, period, zone))
 
 
 async def _read(snapshots: SnapshotRepository, store_id: str, wanted: Wanted) -> list[KpiValue]:

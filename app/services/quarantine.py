@@ -8,6 +8,7 @@ from typing import Any
 from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
 from app.domain.errors import ConflictError, Fault, InvalidInputError, NotFoundError
+from app.domain.events.ndjson import read_item
 from app.domain.json_patch import apply_patch
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.quarantine import (
@@ -21,7 +22,7 @@ from app.domain.quarantine import (
     event_text,
 )
 from app.domain.suggestions.suggestion import Action, Suggestion
-from app.services.replays import Attempt, ReplayService, value_of
+from app.services.replays import Attempt, ReplayService
 from app.services.suggestions import SuggestionService
 from app.services.time_source import TimeSource
 
@@ -198,7 +199,7 @@ class Correcting:
             InvalidInputError: The patch doesn't fit, or leaves no JSON object.
         """
         try:
-            event = apply_patch(value_of(item.present), patch)
+            event = apply_patch(read_item(item.present), patch)
         except InvalidInputError as error:
             raise InvalidInputError(
                 [Fault(f"/patch{at.pointer}", at.code, at.detail) for at in error.faults]

@@ -1,6 +1,6 @@
 """Repair orders: lists, one with its verdict, and its timeline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -20,6 +20,8 @@ from app.domain.periods import local_day
 from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
 from app.services.desk import PersonalFields
+from app.services.evidence import Evidence, EvidenceFinder, InferredFact
+from app.services.names import NameService, in_words, spelled
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -29,25 +31,37 @@ class RepairOrderView:
     """A repair order as of now.
 
     Attributes:
+        customer_no: Whose it is now: whom it names, else who owned its vehicle when it was here,
+            after all mergers.
         overdue: Still in the shop after the promised time in force.
         listed_at: The instant it is listed under.
         personal: Personal fields as they stand, by name.
+        inferred: What nobody told of it but snapshots show, in order of time.
+        names: Names of the staff in it, as far as known, by number or surrogate.
     """
 
     version: int
     state: RepairOrder
+    customer_no: str | None
     on_time: OnTime
     overdue: bool
     listed_at: datetime | None
     personal: Mapping[str, Any]
+    names: Mapping[str, str]
+    inferred: Sequence[InferredFact] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """An event of a timeline, and whether it was retracted."""
+    """An event of a timeline, and whether it was retracted.
+
+    Attributes:
+        evidence: The snapshot that it was read out of; None where it was told.
+    """
 
     event: LoggedEvent
     retracted: bool
+    evidence: Evidence | None = None
 
     @property
     def title(self) -> str:
@@ -62,13 +76,17 @@ class RepairOrderService:
         self,
         repository: SubjectRepository,
         personal: PersonalFields,
+        evidence: EvidenceFinder,
         *,
+        names: NameService,
         stores: StoreDirectory,
         policies: Policies,
         time_source: TimeSource,
     ) -> None:
         self._repository = repository
         self._personal = personal
+        self._evidence = evidence
+        self._names = names
         self._stores = stores
         self._policies = policies
         self._time_source = time_source
@@ -85,7 +103,8 @@ class RepairOrderService:
 
         Args:
             store_id: The store.
-            wanted: Arguments of `RepairOrderFilter` but for `overdue_at`.
+            wanted: Arguments of `RepairOrderFilter` but for `overdue_at`; staff by number or
+                surrogate.
             page: The part that is wanted.
             overdue: Only those still in the shop after their promised time.
 
@@ -94,15 +113,26 @@ class RepairOrderService:
         """
         zone = (await self._stores.get(store_id)).zone
         now = await self._time_source.now()
+        known = await self._names.known(store_id)
         found = await self._repository.list_repair_orders(
             store_id,
-            RepairOrderFilter(overdue_at=now if overdue else None, **wanted),
+            RepairOrderFilter(
+                overdue_at=now if overdue else None,
+                **spelled(wanted, known, "advisor", "technician"),
+            ),
             after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
             limit=page.limit + 1,
         )
+        found = [(in_words(kept, known), listed_at) for kept, listed_at in found]
         keys = [kept.key for kept, _ in found]
         calls = await self._repository.list_of_many(FollowUp, store_id, "ro_number", keys)
         personal = await self._personal.find(store_id, Kind.REPAIR_ORDER, keys)
+        inferred = await self._evidence.list_inferred(
+            store_id, [kept.key for kept, _ in found if kept.state.sightings]
+        )
+        names = await self._names.texts(
+            store_id, {member for kept, _ in found for member in _staff_of(kept.state)}
+        )
         return page_of(
             [
                 self._view(
@@ -112,6 +142,8 @@ class RepairOrderService:
                     zone=zone,
                     listed_at=listed_at,
                     personal=personal.get(kept.key, {}),
+                    inferred=inferred.get(kept.key, ()),
+                    names=names,
                 )
                 for kept, listed_at in found
             ],
@@ -130,14 +162,19 @@ class RepairOrderService:
         if kept is None:
             message = f"There is no repair order {ro_number} in store {store_id}."
             raise NotFoundError(message)
+        kept = in_words(kept, await self._names.known(store_id))
         calls = await self._repository.list_of(FollowUp, store_id, "ro_number", ro_number)
         personal = await self._personal.find(store_id, Kind.REPAIR_ORDER, [ro_number])
+        seen = [ro_number] if kept.state.sightings else []
+        inferred = await self._evidence.list_inferred(store_id, seen)
         return self._view(
             kept,
             [call.state for call in calls],
             now=await self._time_source.now(),
             zone=zone,
             personal=personal.get(ro_number, {}),
+            inferred=inferred.get(ro_number, ()),
+            names=await self._names.texts(store_id, _staff_of(kept.state)),
         )
 
     def _view(
@@ -148,7 +185,9 @@ class RepairOrderService:
         now: datetime,
         zone: ZoneInfo,
         personal: Mapping[str, Any],
+        names: Mapping[str, str],
         listed_at: datetime | None = None,
+        inferred: Sequence[InferredFact] = (),
     ) -> RepairOrderView:
         order = kept.state
         policy = self._policies.valid_on(local_day(order.delivered_at or now, zone))
@@ -156,20 +195,30 @@ class RepairOrderService:
         return RepairOrderView(
             version=kept.version,
             state=order,
+            customer_no=kept.customer_no,
             on_time=verdict,
             overdue=order.status in {"open", "ready_to_bill"}
             and verdict.reference is not None
             and verdict.reference < now,
             listed_at=listed_at,
             personal=personal,
+            inferred=inferred,
+            names=names,
         )
 
 
 class TimelineService:
     """Reads what happened, the latest first."""
 
-    def __init__(self, repository: TimelineRepository, stores: StoreDirectory) -> None:
+    def __init__(
+        self,
+        repository: TimelineRepository,
+        evidence: EvidenceFinder,
+        *,
+        stores: StoreDirectory,
+    ) -> None:
         self._repository = repository
+        self._evidence = evidence
         self._stores = stores
 
     async def list_of_repair_order(
@@ -214,11 +263,19 @@ class TimelineService:
                 store_id, {(event.kind, event.key) for event in found}
             )
         )
+        evidence = await self._evidence.of_events(store_id, found)
         return page_of(
-            [TimelineEntry(event, (event.source, event.id) in gone) for event in found],
+            [
+                TimelineEntry(event, (event.source, event.id) in gone, evidence.get(event.seq))
+                for event in found
+            ],
             page.limit,
             lambda entry: (entry.event.occurred_at, entry.event.seq),
         )
+
+
+def _staff_of(order: RepairOrder) -> set[str | None]:
+    return {order.advisor, order.technician}
 
 
 def _after(page: PageRequest) -> tuple[datetime, int] | None:

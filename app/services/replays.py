@@ -9,21 +9,25 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+
+import orjson
 
 from app.db.engine import Pool
 from app.db.event_log import EventLog
 from app.db.quarantine import Place, QuarantineRepository
-from app.domain.errors import Fault, MalformedBodyError
+from app.domain.errors import Fault
 from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
+from app.domain.events.ndjson import read_item
 from app.domain.events.retraction import EventRetracted
-from app.domain.events.wire import read_message
+from app.domain.events.wire import STRUCTURED
 from app.domain.quarantine import Actor, Correction, QuarantinedItem, corrected
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
 from app.services.group_states import YIELD_EVERY
+from app.services.mappings import MappingDirectory
+from app.services.row_reading import RowReader
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 from app.services.units import Facts, Outcome, Quarantined
@@ -96,14 +100,6 @@ class _Part:
         self.ids[last] = quarantine_id
 
 
-def value_of(item: Item) -> Any:
-    """Read an item as the JSON value that the door is given; None if it is no JSON."""
-    try:
-        return read_message(item.body, item.content_type, item.attributes).items[0]
-    except (MalformedBodyError, IndexError):
-        return None
-
-
 class ReplayService:
     """Sends items in again."""
 
@@ -114,6 +110,8 @@ class ReplayService:
         repository: QuarantineRepository,
         appender: Appender,
         door: Door,
+        rows: RowReader,
+        mappings: MappingDirectory,
         stores: StoreDirectory,
         time_source: TimeSource,
     ) -> None:
@@ -121,6 +119,8 @@ class ReplayService:
         self._repository = repository
         self._appender = appender
         self._door = door
+        self._rows = rows
+        self._mappings = mappings
         self._stores = stores
         self._time_source = time_source
 
@@ -211,25 +211,35 @@ class ReplayService:
         self, attempts: Sequence[Attempt], stores: Collection[str] | None, now: datetime
     ) -> tuple[list[_Read], Collection[str]]:
         """Read items as the door does; gives with them the stores that are known."""
-        items = [attempt.present for attempt in attempts]
-        values = [[value_of(item) for item in present] for present in items]
+        await self._mappings.refresh()
+        expanded = [await self._expand(attempt.present) for attempt in attempts]
+        values = [
+            [each if isinstance(each, Rejected) else read_item(each) for each in items]
+            for items in expanded
+        ]
         named = named_stores(value for each in values for value in each)
+        named |= {
+            value.store_id
+            for each in values
+            for value in each
+            if isinstance(value, Rejected) and value.store_id is not None
+        }
         known = await self._stores.get_many(
             [code for code in named if stores is None or code in stores]
         )
         reads: list[_Read] = []
-        for number, (attempt, present) in enumerate(zip(attempts, values, strict=True)):
+        for number, (items, present) in enumerate(zip(expanded, values, strict=True)):
             found = [
-                self._door.read(value, now=now, known_store=known.__contains__)
-                if value is not None
-                else Rejected(attempt.item.reason, tuple(attempt.item.faults))
+                value
+                if isinstance(value, Rejected)
+                else self._door.read(value, now=now, known_store=known.__contains__)
                 for value in present
             ]
             refusal = next((each for each in found if isinstance(each, Rejected)), None)
             events = [each for each in found if isinstance(each, NewEvent)]
             reads.append(
                 _Read(
-                    items[number],
+                    [each for each in items if isinstance(each, Item)],
                     events if refusal is None else (),
                     refusal,
                     found[-1].store_id,
@@ -238,6 +248,19 @@ class ReplayService:
             if number % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
         return reads, known
+
+    async def _expand(self, items: Sequence[Item]) -> list[Item | Rejected]:
+        """Put in the place of a row of a sheet the events that its mapping makes of it today."""
+        expanded: list[Item | Rejected] = []
+        for item in items:
+            events = await self._rows.events_of(read_item(item))
+            if isinstance(events, list):
+                expanded += [
+                    Item(orjson.dumps(event, default=str), STRUCTURED, {}) for event in events
+                ]
+            else:
+                expanded.append(item if events is None else events)
+        return expanded
 
     async def _move(
         self, attempts: Sequence[Attempt], reads: Sequence[_Read], known: Collection[str]

@@ -6,6 +6,7 @@ from typing import Any
 from app.db.stores import StoreRepository
 from app.db.timelines import TimelineRepository
 from app.domain.events.envelope import NewEvent, Reason
+from app.domain.events.ndjson import read_item
 from app.domain.events.shape import join
 from app.domain.quarantine import QuarantinedItem
 from app.domain.stores import named_stores
@@ -13,7 +14,6 @@ from app.domain.suggestions.suggest import repair, suggest
 from app.domain.suggestions.suggestion import Context, Logged, Suggestion
 from app.domain.suggestions.words import nearest_store
 from app.services.door import Door
-from app.services.replays import value_of
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -38,12 +38,12 @@ class SuggestionService:
 
     async def suggest(self, item: QuarantinedItem) -> list[Suggestion]:
         """Suggest what to do with an item as it is now, the best first."""
-        event = value_of(item.present)
+        event = read_item(item.present)
         return suggest(event, item.reason, item.faults, await self._context(item, event))
 
     async def repair(self, item: QuarantinedItem, names: Collection[str]) -> Suggestion | None:
         """Put those of the named suggestions that fit an item into one; None if none does."""
-        event = value_of(item.present)
+        event = read_item(item.present)
         return repair(event, item.reason, item.faults, names, await self._context(item, event))
 
     async def _context(self, item: QuarantinedItem, event: Any) -> Context:

@@ -46,17 +46,26 @@ class Taken:
             if isinstance(outcome, Quarantined):
                 yield position, outcome
 
-    def answer(self, *, minimal: bool = False, first_index: int = 0) -> bytes:
+    def answer(
+        self,
+        *,
+        minimal: bool = False,
+        first_index: int = 0,
+        indexes: Sequence[int] | None = None,
+    ) -> bytes:
         """Write the answer as JSON: counts, then the outcome of each event in order.
+
+        What was only tried has neither seq nor quarantine id: they are null.
 
         Args:
             minimal: Leave out of the results what was accepted.
             first_index: Number of the first event, where the message is part of a longer one.
+            indexes: Number of each event, where they are not in a row.
         """
         accepted = duplicate = quarantined = 0
         results: list[_Result | _Refusal] = []
         for position, (item, outcome) in enumerate(zip(self.items, self.outcomes, strict=True)):
-            index = first_index + position
+            index = first_index + position if indexes is None else indexes[position]
             warnings = self.warnings.get(position, ())
             match outcome:
                 case Accepted(seq):
@@ -81,7 +90,7 @@ class _Result(msgspec.Struct):
     id: str
     outcome: str
     store: str
-    seq: str
+    seq: str | None
     warnings: tuple[Fault, ...]
 
 
@@ -91,7 +100,7 @@ class _Refusal(msgspec.Struct):
     id: str | None
     outcome: str
     reason: Reason
-    quarantine_id: str
+    quarantine_id: str | None
     errors: tuple[Fault, ...]
 
 
@@ -108,7 +117,8 @@ _encode_answer = msgspec.json.Encoder().encode
 def _result(
     index: int, item: Mapping[str, Any], outcome: str, seq: int, warnings: tuple[Fault, ...]
 ) -> _Result:
-    return _Result(index, item["source"], item["id"], outcome, item["store"], str(seq), warnings)
+    number = str(seq) if seq else None
+    return _Result(index, item["source"], item["id"], outcome, item["store"], number, warnings)
 
 
 def _refusal(index: int, item: object, outcome: Quarantined) -> _Refusal:
@@ -121,7 +131,7 @@ def _refusal(index: int, item: object, outcome: Quarantined) -> _Refusal:
         id_,
         "quarantined",
         outcome.reason,
-        outcome.quarantine_id,
+        outcome.quarantine_id or None,
         outcome.faults,
     )
 

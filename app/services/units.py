@@ -19,14 +19,14 @@ Reparse = Callable[[Item, datetime], NewEvent | Rejected]
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The event is in the log."""
+    """The event is in the log; with seq 0 it would be, had it not only been tried."""
 
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The same event is in the log already."""
+    """The same event is in the log already; with seq 0 in what was only tried, before it."""
 
     seq: int
 
@@ -125,7 +125,26 @@ class Sweep:
     weight: int = 1
 
 
-Unit = Facts | Command | Sweep
+@dataclass(slots=True)
+class Watch:
+    """Unit of work: the feeds of one store that are to be looked at, claimed under its head.
+
+    Attributes:
+        watched_from: Since when somebody has watched without a break.
+        limit: How many feeds are looked at.
+        seen: How many were.
+        said: How many events were written.
+    """
+
+    store_id: str
+    watched_from: datetime
+    limit: int
+    seen: int = 0
+    said: int = 0
+    weight: int = 1
+
+
+Unit = Facts | Command | Sweep | Watch
 
 
 @dataclass(frozen=True, slots=True)

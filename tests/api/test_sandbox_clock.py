@@ -225,9 +225,46 @@ async def test_what_is_posted_is_recorded_at_the_services_time(
     await move(client, start + 10 * DAY)
     answer = await post(factory, opened("R1", at))
     assert answer["accepted"] == 1
-    recorded_at = await pool.fetchval("SELECT recorded_at FROM event")
+    recorded_at = await pool.fetchval(
+        "SELECT recorded_at FROM event WHERE type = 'repair_order.opened'"
+    )
     assert start + 10 * DAY <= recorded_at < start + 10 * DAY + CLOSE
 
 
 async def test_health_shows_that_it_is_a_sandbox(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json()["sandbox"] is True
+
+
+async def test_it_stops_where_a_feed_is_missed_and_where_a_backlog_is_old(
+    client: httpx.AsyncClient, factory: Factory, pool: Pool
+) -> None:
+    """Every night something comes, for a month; then nothing: two nights later it is missed."""
+    await add_store(factory)
+    start = midnight(await time_of(client), 1)
+    at = start.isoformat()
+    night = timedelta(hours=2, minutes=10)
+    for number in range(29):
+        await move(client, start + number * DAY + night)
+        at = (start + number * DAY).isoformat()
+        await post(factory, opened(f"R{number}", at))
+    await post(factory, opened("R-odd", at, advisor=7))
+    last = start + 28 * DAY + night
+    moved = await move(client, last + 5 * DAY)
+    rows = await pool.fetch(
+        "SELECT type, occurred_at, recorded_at FROM event"
+        " WHERE type IN ('feed.silent', 'quarantine.growing') ORDER BY seq"
+    )
+    missed_at = start + 30 * DAY + timedelta(hours=3)
+    old_at = last + DAY
+    assert [row["type"] for row in rows] == ["quarantine.growing", "feed.silent"]
+    assert [missed_at <= row["recorded_at"] < missed_at + CLOSE for row in rows] == [False, True]
+    assert rows[1]["occurred_at"] == missed_at
+    assert old_at < rows[0]["recorded_at"] < old_at + 2 * CLOSE
+    stops = [datetime.fromisoformat(stop) for stop in moved["stops"]]
+    assert missed_at in stops
+    back = await time_of(client)
+    await post(factory, opened("R-late", back.isoformat()))
+    await move(client, back + timedelta(minutes=1))
+    (resumed,) = await pool.fetch("SELECT * FROM event WHERE type = 'feed.resumed'")
+    assert back <= resumed["occurred_at"] < back + CLOSE
+    await check_store(pool)

@@ -37,11 +37,15 @@ START: Final = datetime(2026, 1, 5, 0, 0, tzinfo=UTC)
 MACHINE_TIME: Final = "2026-01-13T01:00:00Z"
 """Stands for every time of the machine's own clock."""
 
-SHOWN_HEADERS: Final = ("Content-Type", "ETag", "Location", "Retry-After", "WWW-Authenticate")
+SHOWN_HEADERS: Final = (
+    *("Content-Type", "ETag", "Link", "Location", "Preference-Applied", "Retry-After"),
+    *("WWW-Authenticate", "X-Head", "X-Next-After"),
+)
 
 _UUID7: Final = re.compile(
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b"
 )
+_SURROGATE: Final = re.compile(r"~[a-z2-7]{26}")
 _SECRET: Final = re.compile(r"whsec_[A-Za-z0-9+/]{32,}={0,2}")
 _MACHINE_FIELDS: Final = re.compile(r"(_at|_until)$")
 
@@ -135,7 +139,7 @@ class Stage:
         )
         answer = await self._client.send(request)
         assert answer.status_code == example.status, (example.name, answer.text)
-        said = answer.json() if answer.content else None
+        said = _said(answer)
         for name, where in example.capture.items():
             self._captured[name] = str(_at(said, where))
         exchange = {
@@ -187,6 +191,7 @@ class Stage:
         text = json.dumps(exchange, ensure_ascii=False)
         text = _UUID7.sub(lambda found: self._stand_in_of(found[0]), text)
         text = _SECRET.sub(lambda found: self._stand_in_of(found[0]), text)
+        text = _SURROGATE.sub(lambda found: self._stand_in_of(found[0]), text)
         read: dict[str, Any] = json.loads(text)
         if "webhook" in read["operation_id"]:
             read["response"] = _without_machine_time(read["response"])
@@ -195,11 +200,14 @@ class Stage:
     def _stand_in_of(self, value: str) -> str:
         if value not in self._stand_ins:
             number = len(self._stand_ins) + 1
-            self._stand_ins[value] = (
-                f"whsec_RXhhbXBsZSBzZWNyZXQgb2YgMjQgYnl0ZXMh{number:04d}"
-                if value.startswith("whsec_")
-                else f"019b8b5e-7c00-7000-8000-{number:012d}"
-            )
+            if value.startswith("whsec_"):
+                stand_in = f"whsec_RXhhbXBsZSBzZWNyZXQgb2YgMjQgYnl0ZXMh{number:04d}"
+            elif value.startswith("~"):
+                letters = chr(ord("a") + number // 26 % 26) + chr(ord("a") + number % 26)
+                stand_in = f"~{'surrogateofaname':a<24}{letters}"
+            else:
+                stand_in = f"019b8b5e-7c00-7000-8000-{number:012d}"
+            self._stand_ins[value] = stand_in
         return self._stand_ins[value]
 
 
@@ -251,10 +259,17 @@ def _sandbox(factory: Factory, *, enabled: bool) -> SandboxService:
         SandboxRepository(factory.database.read),
         enabled=enabled,
         time_source=factory.time_source,
-        due_work=(factory.clocks, factory.nightly),
+        due_work=(factory.clocks, factory.feed_watch, factory.nightly),
         machine_now=lambda: START,
         after_move=refresh,
     )
+
+
+def _said(answer: httpx.Response) -> Any:
+    """Read an answer: JSON, or lines of it, which are told as their text."""
+    if not answer.content:
+        return None
+    return answer.text if "ndjson" in answer.headers["Content-Type"] else answer.json()
 
 
 def _at(value: Any, where: Sequence[str | int]) -> Any:

@@ -8,7 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from app.domain.ids import follow_up_id
-from tests.contract import chapter_desk
+from tests.contract import chapter_bulk, chapter_desk, chapter_snapshots
+from tests.contract.chapter_feeds import feeds
+from tests.contract.chapter_imports import imports
+from tests.contract.chapter_linking import linking
+from tests.contract.chapter_mappings import mappings
+from tests.contract.chapter_names import names
 from tests.contract.stage import Example, Stage
 from tests.contract.telling import (
     BATCH,
@@ -49,6 +54,13 @@ def story() -> Iterator[Example | Interlude]:
     yield from _complaints()
     yield from _figures()
     yield from _the_end_of_an_endpoint()
+    yield from chapter_snapshots.chapter()
+    yield from names()
+    yield from chapter_bulk.chapter()
+    yield from mappings()
+    yield from imports()
+    yield from feeds()
+    yield from linking()
     yield from chapter_desk.chapter()
 
 
@@ -805,9 +817,9 @@ def _calls() -> Iterator[Example | Interlude]:
     yield _call(
         "assign_follow_up",
         "invalid",
-        "A name is no staff number 应为工号",
+        "Nobody is named 未填回访人",
         "assignee",
-        {"assignee": "员工0003"},
+        {"assignee": " "},
         method="PUT",
         status=422,
     )

@@ -149,6 +149,8 @@ def _fields(event: EventType) -> str:
 def _members(model: type[Part], shape: Shape) -> Iterator[str]:
     for attribute, field in model.model_fields.items():
         name = field.alias or attribute
+        if name in shape.set_here:
+            continue  # nobody sends it
         required = field.is_required() or name in shape.required
         marks = "!" * required + " P" * (name in shape.personal)
         yield f"`{name}`{marks}"

@@ -117,8 +117,8 @@ def test_events_that_are_accepted_have_the_documented_form(
         if example["operation_id"] != "post_events" or example["response"]["status"] != 202:
             continue
         body = example["request"]["body"]
-        if "ce-id" in example["request"]["headers"]:
-            continue
+        if "ce-id" in example["request"]["headers"] or isinstance(body, str):
+            continue  # the data of one alone, or lines
         events = body if isinstance(body, list) else [body]
         for result in example["response"]["body"]["results"]:
             if result["outcome"] == "accepted" and not result["warnings"]:
@@ -145,7 +145,8 @@ def test_the_document_shows_every_example(
         outcome = name.partition(".")[2]
         response = example["response"]
         if "body" in response:
-            (content,) = operation["responses"][str(response["status"])]["content"].values()
+            contents = operation["responses"][str(response["status"])]["content"]
+            content = contents[response["headers"]["Content-Type"].partition(";")[0]]
             assert content["examples"][outcome]["value"] == response["body"], name
         request = example["request"]
         if "body" in request and response["status"] < 400:

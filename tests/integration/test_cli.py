@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from app.settings import PREFIX, Settings
 from tests.support.facts import event, opened
 
 SECONDS = 60
+HELD_SECONDS = 8
+"""Less than the process would wait for a request that is under way."""
+
 Serve = Callable[..., "Served"]
 
 
@@ -121,7 +125,17 @@ def test_serving_ends_quietly_when_asked_to(
     served = serve(database_url=database_url)
     served.wait_until_ready()
     assert served.client.get("/healthz").json()["sandbox"] is False
-    assert served.stop(number) == 0
+    assert served.client.put("/v1/stores/S1", json={"name": "S1"}).status_code == 201
+    with ThreadPoolExecutor() as readers:
+        # who is held for news is not waited for
+        held = readers.submit(
+            served.client.get, "/v1/stores/S1/events", params={"wait": 60}, timeout=SECONDS
+        )
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert served.stop(number) == 0
+        assert time.monotonic() - begun < HELD_SECONDS
+        assert held.result().json() == {"items": [], "next_after": "0", "head": "0"}
     log = served.log.read_text()
     assert "Traceback" not in log
     assert all(json.loads(line)["level"] in {"info", "warning"} for line in log.splitlines())

@@ -1,6 +1,8 @@
 """The schema: its migrations, the guard on the log, the role that serves."""
 
 import asyncio
+from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -10,6 +12,13 @@ import pytest
 from app.db import migrations
 from app.db.engine import APP_ROLE, Connection, Database, open_database
 from app.db.tables import metadata
+from app.domain.customer import Customer
+from app.domain.subject import decode
+from app.domain.vehicle import Vehicle
+from app.factory import Factory
+from app.services.time_source import MovableTimeSource
+from tests.support.linking import START, facts_of
+from tests.support.posting import add_store, post
 
 
 async def test_tables_and_migrations_agree(database_url: str) -> None:
@@ -48,6 +57,49 @@ async def test_migrations_go_down_and_up_again(empty_database_url: str) -> None:
 
     await migrations.upgrade(empty_database_url)
     await migrations.differences(empty_database_url)
+
+
+LINKED = {
+    "repair_order": ("ro_number", "vin", "customer_no"),
+    "vehicle": ("vin", "spelled_alike", "state"),
+    "customer": ("customer_no", "surviving_no", "state"),
+    "personal": ("seq", "key", "customer_no"),
+}
+
+
+async def test_what_was_written_before_files_were_linked_is_linked_by_the_migration(
+    factory: Factory, database_url: str, pool: asyncpg.Pool, time_source: MovableTimeSource
+) -> None:
+    time_source.set(START + timedelta(days=30))
+    for seed in range(12):
+        await add_store(factory, f"M{seed}")
+        await post(factory, *[fact | {"store": f"M{seed}"} for fact in facts_of(seed)])
+    before = await _links(pool)
+
+    await migrations.downgrade(database_url, "0001")
+    assert not await pool.fetchval("SELECT count(*) FROM vehicle WHERE state ? 'owners'")
+    await migrations.upgrade(database_url)
+
+    assert await _links(pool) == before
+
+
+async def _links(pool: asyncpg.Pool) -> dict[str, list[tuple[Any, ...]]]:
+    """Read what the migration makes; of states as values, for times are written in two ways."""
+    found = {}
+    for table, columns in LINKED.items():
+        rows = await pool.fetch(
+            f"SELECT store_id, {', '.join(columns)} FROM {table} ORDER BY store_id, {columns[0]}"
+        )
+        found[table] = [
+            tuple(_value(table, name, value) for name, value in row.items()) for row in rows
+        ]
+    return found
+
+
+def _value(table: str, column: str, value: Any) -> Any:
+    if column != "state":
+        return value
+    return decode(Vehicle, value) if table == "vehicle" else decode(Customer, value)
 
 
 CHANGES = [
@@ -136,7 +188,9 @@ async def test_every_unique_key_leads_with_the_store(connection: Connection) -> 
     global_tables = [
         "access_key",
         "alembic_version",
+        "feed_beat",
         "installation",
+        "mapping",
         "quarantine_run",
         "sandbox_clock",
         "webhook_endpoint",

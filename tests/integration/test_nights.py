@@ -23,7 +23,7 @@ from app.services import nightly
 from app.services.kpi_answers import PublishedValue
 from app.services.kpi_queries import KpiQuery
 from tests.support.desk import Desk, at, open_desk, retraction, visit
-from tests.support.histories import random_history
+from tests.support.histories import cloud_event, random_history
 
 DAY = timedelta(days=1)
 JULY = date(2026, 7, 1)
@@ -633,3 +633,40 @@ async def test_a_night_whose_hour_is_skipped_comes_after_the_gap(database: Datab
         await desk.nightly.do_due()
         runs = await desk.nightly.list_runs(PageRequest(), store_id="S1", among=None)
         assert [run.run_date for run in runs.items] == [date(2026, 3, 29)]
+
+
+async def test_a_retracted_snapshot_restates_july(database: Database) -> None:
+    """Of an order that is known from snapshots alone, the last one was of another car."""
+    async with open_desk(database, at("2026-07-01 09:00")) as desk:
+        await _july(desk)
+        shown = [
+            cloud_event(
+                "repair_order.snapshot",
+                "R99",
+                at(f"2026-07-20 {time}"),
+                {"promised_at": "2026-07-20T17:00:00+08:00", "advisor": "A1"} | data,
+                event_id=f"R99@{time}",
+            )
+            for time, data in (
+                ("10:00", {"opened_at": "2026-07-20T09:00:00+08:00"}),
+                ("23:00", {"status": "closed", "settled_at": "2026-07-20T19:00:00+08:00"}),
+            )
+        ]
+        await desk.move_to(at("2026-08-05 10:00"))
+        await desk.send(*shown)
+        await _night(desk, date(2026, 8, 6))
+        await desk.send(retraction(shown[1], at("2026-08-06 01:00")))
+        await _night(desk, date(2026, 8, 7))
+        (july,) = await _published(desk)
+        seen = [(each.numerator, each.denominator) for each in july.restatements]
+        assert seen == [("8", "11"), ("8", "10")]
+        (change,) = july.restatements[0].changes
+        assert change.after is not None
+        assert (change.subject, change.after.reason) == ("R99", "late")
+        inferred = {event.type: event.inferred_from for event in change.events}
+        assert inferred["repair_order.opened"] == shown[0]["id"]
+        assert inferred["repair_order.settled"] == shown[1]["id"]
+        assert inferred["repair_order.snapshot"] is None
+        (change,) = july.restatements[1].changes
+        assert change.after is None
+        assert [event.type for event in change.events][:2] == ["event.retracted"] * 2

@@ -136,6 +136,10 @@ async def test_the_end_of_an_alert_carries_the_id_of_the_notice_that_raised_it(
         await log.record("follow_up.resolved", event_id="second-end")
         await log.record("complaint.contact_overdue", event_id="c", subject="c")
         await log.record("complaint.contact_resolved", event_id="c-end", subject="c")
+        await log.record("feed.silent", event_id="f", subject="/dms/a")
+        await log.record("quarantine.growing", event_id="q", subject="SH01")
+        await log.record("quarantine.settled", event_id="q-end", subject="SH01")
+        await log.record("feed.resumed", event_id="f-end", subject="/dms/a")
         await settle(dispatch())
 
     alerts = {request.verify()["id"]: request.verify()["alertid"] for request in consumer.received}
@@ -147,8 +151,12 @@ async def test_the_end_of_an_alert_carries_the_id_of_the_notice_that_raised_it(
         "second-end": "second",
         "c": "c",
         "c-end": "c",
+        "f": "f",
+        "q": "q",
+        "q-end": "q",
+        "f-end": "f",
     }
-    assert len(set(consumer.ids())) == 7
+    assert len(set(consumer.ids())) == 11
 
 
 async def test_without_a_filter_only_alerts_are_sent(

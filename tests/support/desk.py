@@ -9,7 +9,10 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.db.engine import Database
+from app.db.names import NameRepository
+from app.db.personal import PersonalRepository
 from app.db.stores import StoreRepository
+from app.db.timelines import TimelineRepository
 from app.domain.events.envelope import NewEvent, Rejected
 from app.domain.events.form import Limits
 from app.domain.events.item import Item
@@ -17,9 +20,12 @@ from app.domain.events.parse import parse_event
 from app.domain.policies import DEFAULT_POLICIES, Policies
 from app.services.appender import Appender
 from app.services.clocks import ClockService
+from app.services.desk import PersonalFields
+from app.services.door import Door
 from app.services.instruments import Instruments
 from app.services.kpis import KpiService
 from app.services.metrics import MetricsService
+from app.services.names import NameService
 from app.services.nightly import NightlyService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.time_source import MovableTimeSource
@@ -49,7 +55,16 @@ class Desk:
         self.clocks = ClockService(database.read, self.appender, time_source)
         self.metrics = MetricsService(database.read, policies=policies)
         self.nightly = NightlyService(database.read, metrics=self.metrics, time_source=time_source)
-        self.kpis = KpiService(database.read, policies=policies)
+        timelines = TimelineRepository(database.read)
+        self.names = NameService(
+            NameRepository(database.read),
+            PersonalFields(PersonalRepository(database.read), timelines),
+            timelines,
+            appender=self.appender,
+            door=Door(Limits(), secret=SECRET, knows_store=lambda _: True, value_maps={}),
+            stores=directory,
+        )
+        self.kpis = KpiService(database.read, policies=policies, names=self.names)
 
     async def add_store(self, store_id: str = "S1", zone: str = "Asia/Shanghai") -> None:
         """Make a store, or correct its zone."""

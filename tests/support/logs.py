@@ -6,16 +6,23 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.db.engine import Pool
 from app.db.event_log import EventLog
 from app.domain.clocks import clocks_of
+from app.domain.customer import Customer
 from app.domain.events.envelope import Event, Kind
 from app.domain.fold import STATE_TYPES, State, fold
+from app.domain.follow_up import FollowUp
+from app.domain.links import customer_of, surviving_no
+from app.domain.mentions import mentions_of
 from app.domain.policies import DEFAULT_POLICIES
+from app.domain.repair_order import RepairOrder
 from app.domain.subject import decode
+from app.domain.vehicle import Vehicle
 
 TABLES = {
     Kind.REPAIR_ORDER: ("repair_order", "ro_number"),
@@ -25,6 +32,8 @@ TABLES = {
     Kind.VEHICLE: ("vehicle", "vin"),
     Kind.STAFF: ("staff", "staff_no"),
     Kind.TIMECARD: ("timecard", "key"),
+    Kind.FEED: ("feed", "source"),
+    Kind.BACKLOG: ("backlog", "key"),
 }
 
 Key = tuple[Kind, str]
@@ -73,6 +82,8 @@ async def check_store(pool: Pool, store_id: str = "S1") -> list[Event]:
         kept, wanted = states.get(subject), folded.get(subject)
         assert kept == wanted, f"{store_id} {subject}: kept {kept}, the log says {wanted}"
     await _check_clocks(pool, store_id, states)
+    await _check_links(pool, store_id, {key: state for key, (_, state) in states.items()})
+    await _check_mentions(pool, store_id, states)
     return log
 
 
@@ -95,6 +106,44 @@ async def _check_clocks(pool: Pool, store_id: str, states: dict[Key, tuple[int, 
         for row in rows
     }
     assert kept == implied
+
+
+async def _check_links(pool: Pool, store_id: str, states: dict[Key, State]) -> None:
+    """Check whose orders are, and under which number customers count, by looking at everything."""
+    owners: dict[str, list[Any]] = defaultdict(list)
+    files: dict[str, Customer] = {}
+    for state in states.values():
+        if isinstance(state, Vehicle):
+            owners[state.vin.upper()] += [(said.at, said) for said in state.owners]
+        elif isinstance(state, Customer):
+            files[state.customer_no] = state
+    for row in await pool.fetch("SELECT * FROM repair_order WHERE store_id = $1", store_id):
+        order = states[Kind.REPAIR_ORDER, row["ro_number"]]
+        assert isinstance(order, RepairOrder)
+        vin = None if order.vin is None else order.vin.strip().upper()
+        said = [owner for _, owner in sorted(owners[vin or ""], key=itemgetter(0))]
+        assert row["vin"] == (vin or None)
+        assert row["customer_no"] == customer_of(order, said), row["ro_number"]
+        for call in states.values():
+            if isinstance(call, FollowUp) and call.ro_number == row["ro_number"] and call.own:
+                assert call.withdrawn_seq or call.customer_no == row["customer_no"], call
+    for row in await pool.fetch("SELECT * FROM customer WHERE store_id = $1", store_id):
+        counts = surviving_no(row["customer_no"], files)
+        assert row["surviving_no"] == (None if counts == row["customer_no"] else counts)
+
+
+async def _check_mentions(pool: Pool, store_id: str, states: dict[Key, tuple[int, State]]) -> None:
+    implied = {
+        (kind.value, key, surrogate, role, seen.first_at, seen.last_at)
+        for (kind, key), (_, state) in states.items()
+        for (surrogate, role), seen in mentions_of(state).items()
+    }
+    rows = await pool.fetch(
+        "SELECT kind, key, surrogate, role, first_seen_at, last_seen_at FROM staff_mention"
+        " WHERE store_id = $1",
+        store_id,
+    )
+    assert {tuple(row) for row in rows} == implied
 
 
 async def _count_waiting(pool: Pool, store_id: str) -> int:

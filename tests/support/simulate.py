@@ -7,7 +7,7 @@ evolved step by step is what a fold of the whole log gives, and reacting once mo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -25,6 +25,7 @@ from app.domain.events.staff import StaffTimecardRecorded
 from app.domain.fold import State, evolve, fold, is_in_order, is_service_event, new_state
 from app.domain.follow_up import FollowUp
 from app.domain.ids import own_event_id
+from app.domain.links import owners_of, spelled_alike
 from app.domain.policies import DEFAULT_POLICIES, Policies
 from app.domain.reactions import (
     Cause,
@@ -37,6 +38,7 @@ from app.domain.reactions import (
 )
 from app.domain.repair_order import RepairOrder
 from app.domain.subject import decode, encode
+from app.domain.vehicle import Ownership, Vehicle
 from tests.support.histories import CloudEvent, History
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -295,6 +297,13 @@ class Simulator:
             state = self.states.get(key)
             if key[0] is Kind.REPAIR_ORDER:
                 orders.add(key[1])
+            elif key[0] is Kind.VEHICLE:
+                orders |= {
+                    order.ro_number
+                    for order in self.states.values()
+                    if isinstance(order, RepairOrder)
+                    and spelled_alike(order.vin) == key[1].upper()
+                }
             elif isinstance(state, FollowUp) and state.ro_number is not None:
                 orders.add(state.ro_number)
         return orders
@@ -318,6 +327,7 @@ class Simulator:
                 zone=self.zone,
                 recorded_at=self.now,
                 cause=cause,
+                owners=self._owners_of(ro_number),
             )
         for key in touched:
             state = self.states.get(key)
@@ -328,6 +338,17 @@ class Simulator:
                     state, policies=self.policies, zone=self.zone, cause=cause
                 )
         return wanted
+
+    def _owners_of(self, ro_number: str) -> Sequence[Ownership]:
+        order = self.find(RepairOrder, ro_number)
+        vin = None if order is None else spelled_alike(order.vin)
+        return owners_of(
+            [
+                state
+                for state in self.states.values()
+                if isinstance(state, Vehicle) and spelled_alike(state.vin) == vin
+            ]
+        )
 
     def _written(self, wanted: list[Wanted]) -> list[Event]:
         events = [

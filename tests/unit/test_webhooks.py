@@ -81,6 +81,10 @@ def test_the_default_filter_is_the_alerts_of_the_service() -> None:
             "follow_up.resolved",
             "complaint.contact_overdue",
             "complaint.contact_resolved",
+            "feed.silent",
+            "feed.resumed",
+            "quarantine.growing",
+            "quarantine.settled",
         }
     )
 

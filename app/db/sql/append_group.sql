@@ -1,7 +1,8 @@
 -- Writes what one group of appends decided, in one round trip: heads by compare-and-set, events,
 -- personal fields, states, clocks, quarantined items, answers to repeat. All or nothing.
 --
--- A head that moved since it was read raises SL001 (its store in DETAIL) and nothing is written.
+-- A head that moved since it was read raises SL001 (its store in DETAIL) and nothing is written;
+-- so does a snapshot that was repeated since its repeats were read.
 -- Heads are taken in order of store code, before anything else: the lock order of every writer.
 -- Returns the quarantine id under which each quarantined item now lies (an older one if the same
 -- bytes wait already).
@@ -28,6 +29,17 @@ BEGIN
         END IF;
     END LOOP;
 
+    IF doc ? 'repeats_read' THEN
+        -- a repeat moves no head, so what was read of repeats is compared by itself
+        IF EXISTS (
+            SELECT FROM jsonb_to_recordset(doc -> 'repeats_read')
+                AS r (store_id text, seq bigint, last_at timestamptz)
+              LEFT JOIN snapshot_repeat t ON t.store_id = r.store_id AND t.seq = r.seq
+             WHERE t.last_at IS DISTINCT FROM r.last_at
+        ) THEN
+            RAISE EXCEPTION 'a snapshot was repeated meanwhile' USING ERRCODE = 'SL001';
+        END IF;
+    END IF;
     IF doc ? 'event' THEN
         INSERT INTO event (store_id, seq, source, event_id, type, kind, key, subject, occurred_at,
                            recorded_at, schema_version, correlation_id, causation_id, data,
@@ -40,6 +52,13 @@ BEGIN
         INSERT INTO personal (store_id, seq, kind, key, customer_no, fields)
         SELECT store_id, seq, r.kind, r.key, customer_no, fields
           FROM jsonb_populate_recordset(NULL::personal, doc -> 'personal') r;
+    END IF;
+    IF doc ? 'snapshot_repeat' THEN
+        INSERT INTO snapshot_repeat AS t (store_id, seq, last_at)
+        SELECT store_id, seq, last_at
+          FROM jsonb_populate_recordset(NULL::snapshot_repeat, doc -> 'snapshot_repeat')
+        ON CONFLICT (store_id, seq) DO UPDATE SET
+            last_at = greatest(t.last_at, excluded.last_at);
     END IF;
     IF doc ? 'repair_order' THEN
         INSERT INTO repair_order AS t (store_id, ro_number, version, state, status, stage,
@@ -94,12 +113,29 @@ BEGIN
             version = excluded.version, state = excluded.state;
     END IF;
     IF doc ? 'vehicle' THEN
-        INSERT INTO vehicle (store_id, vin, version, state, customer_no)
-        SELECT store_id, vin, version, state, customer_no
+        INSERT INTO vehicle (store_id, vin, spelled_alike, version, state, customer_no)
+        SELECT store_id, vin, spelled_alike, version, state, customer_no
           FROM jsonb_populate_recordset(NULL::vehicle, doc -> 'vehicle')
         ON CONFLICT (store_id, vin) DO UPDATE SET
             version = excluded.version, state = excluded.state,
             customer_no = excluded.customer_no;
+    END IF;
+    IF doc ? 'relinked' THEN
+        -- what lies beside an order's events is the customer's as soon as that is known (A19)
+        UPDATE personal p
+           SET customer_no = r.customer_no
+          FROM jsonb_to_recordset(doc -> 'relinked')
+            AS r (store_id text, kind text, key text, customer_no text)
+         WHERE p.store_id = r.store_id AND p.kind = r.kind AND p.key = r.key
+           AND p.customer_no IS DISTINCT FROM r.customer_no;
+    END IF;
+    IF doc ? 'survivor' THEN
+        UPDATE customer t
+           SET surviving_no = r.surviving_no
+          FROM jsonb_to_recordset(doc -> 'survivor')
+            AS r (store_id text, customer_no text, surviving_no text)
+         WHERE t.store_id = r.store_id AND t.customer_no = r.customer_no
+           AND t.surviving_no IS DISTINCT FROM r.surviving_no;
     END IF;
     IF doc ? 'staff' THEN
         INSERT INTO staff (store_id, staff_no, version, state)
@@ -114,6 +150,34 @@ BEGIN
           FROM jsonb_populate_recordset(NULL::timecard, doc -> 'timecard') r
         ON CONFLICT (store_id, key) DO UPDATE SET
             version = excluded.version, state = excluded.state, work_date = excluded.work_date;
+    END IF;
+    IF doc ? 'unnamed' THEN
+        -- whom these subjects named is written anew below, as far as they still name somebody
+        DELETE FROM staff_mention t
+         USING jsonb_to_recordset(doc -> 'unnamed') AS r (store_id text, kind text, key text)
+         WHERE t.store_id = r.store_id AND t.kind = r.kind AND t.key = r.key;
+    END IF;
+    IF doc ? 'staff_mention' THEN
+        INSERT INTO staff_mention (store_id, kind, key, surrogate, role, first_seen_at,
+                                   last_seen_at)
+        SELECT store_id, r.kind, r.key, surrogate, role, first_seen_at, last_seen_at
+          FROM jsonb_populate_recordset(NULL::staff_mention, doc -> 'staff_mention') r
+        ON CONFLICT (store_id, kind, key, surrogate, role) DO UPDATE SET
+            first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at;
+    END IF;
+    IF doc ? 'feed' THEN
+        INSERT INTO feed (store_id, source, version, state, silent)
+        SELECT store_id, r.source, version, state, silent
+          FROM jsonb_populate_recordset(NULL::feed, doc -> 'feed') r
+        ON CONFLICT (store_id, source) DO UPDATE SET
+            version = excluded.version, state = excluded.state, silent = excluded.silent;
+    END IF;
+    IF doc ? 'backlog' THEN
+        INSERT INTO backlog (store_id, key, version, state, growing)
+        SELECT store_id, r.key, version, state, growing
+          FROM jsonb_populate_recordset(NULL::backlog, doc -> 'backlog') r
+        ON CONFLICT (store_id, key) DO UPDATE SET
+            version = excluded.version, state = excluded.state, growing = excluded.growing;
     END IF;
     IF doc ? 'clock' THEN
         INSERT INTO clock AS t (store_id, kind, key, name, opens_at, target_at, due_at, next_at,
@@ -166,6 +230,61 @@ BEGIN
                                  created_at)
         SELECT store_id, r.key, principal, request_hash, status, headers, body, created_at
           FROM jsonb_populate_recordset(NULL::idempotency, doc -> 'idempotency') r;
+    END IF;
+    -- what was received: its rows come in order of source, so that two writers of the same feeds
+    -- wait for each other; the quarantine's come after them, for every writer
+    IF doc ? 'feed_source' THEN
+        INSERT INTO feed_source AS t (store_id, source, first_seen_at, last_seen_at, look_at)
+        SELECT store_id, r.source, first_seen_at, last_seen_at, look_at
+          FROM jsonb_populate_recordset(NULL::feed_source, doc -> 'feed_source') r
+         ORDER BY store_id, r.source
+        ON CONFLICT (store_id, source) DO UPDATE SET
+            first_seen_at = least(t.first_seen_at, excluded.first_seen_at),
+            last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at),
+            -- one that was silent is heard of again: to be looked at now
+            look_at = CASE WHEN t.silent THEN excluded.first_seen_at ELSE t.look_at END,
+            resumed_at = CASE WHEN t.silent
+                THEN coalesce(t.resumed_at, excluded.first_seen_at) END;
+    END IF;
+    IF doc ? 'feed_hour' THEN
+        INSERT INTO feed_hour AS t (store_id, source, hour, events, duplicates, quarantined, late,
+                                    lag_counts, lag_max_seconds, last_seen_at, last_occurred_at)
+        SELECT store_id, r.source, hour, events, duplicates, quarantined, late, lag_counts,
+               lag_max_seconds, last_seen_at, last_occurred_at
+          FROM jsonb_populate_recordset(NULL::feed_hour, doc -> 'feed_hour') r
+         ORDER BY store_id, r.source, hour
+        ON CONFLICT (store_id, source, hour) DO UPDATE SET
+            events = t.events + excluded.events,
+            duplicates = t.duplicates + excluded.duplicates,
+            quarantined = t.quarantined + excluded.quarantined,
+            late = t.late + excluded.late,
+            lag_counts = ARRAY[
+                t.lag_counts[1] + excluded.lag_counts[1],
+                t.lag_counts[2] + excluded.lag_counts[2],
+                t.lag_counts[3] + excluded.lag_counts[3],
+                t.lag_counts[4] + excluded.lag_counts[4],
+                t.lag_counts[5] + excluded.lag_counts[5],
+                t.lag_counts[6] + excluded.lag_counts[6],
+                t.lag_counts[7] + excluded.lag_counts[7],
+                t.lag_counts[8] + excluded.lag_counts[8],
+                t.lag_counts[9] + excluded.lag_counts[9],
+                t.lag_counts[10] + excluded.lag_counts[10],
+                t.lag_counts[11] + excluded.lag_counts[11],
+                t.lag_counts[12] + excluded.lag_counts[12]
+            ],
+            lag_max_seconds = greatest(t.lag_max_seconds, excluded.lag_max_seconds),
+            last_seen_at = greatest(t.last_seen_at, excluded.last_seen_at),
+            last_occurred_at = greatest(t.last_occurred_at, excluded.last_occurred_at);
+    END IF;
+    IF doc ? 'feed_look' THEN
+        UPDATE feed_source t
+           SET silent = r.silent,
+               -- heard of again while it was looked at: to be looked at once more
+               look_at = CASE WHEN t.last_seen_at > r.last_seen_at THEN t.last_seen_at
+                              ELSE r.look_at END,
+               resumed_at = NULL
+          FROM jsonb_populate_recordset(NULL::feed_source, doc -> 'feed_look') r
+         WHERE t.store_id = r.store_id AND t.source = r.source;
     END IF;
     IF doc ? 'quarantine' THEN
         RETURN QUERY

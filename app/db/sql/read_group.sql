@@ -1,11 +1,12 @@
 -- What one group of appends needs to know, in one round trip and one snapshot: the heads of its
 -- stores, which identities the log already holds, and the states of the subjects it touches.
--- A repair order brings its follow-ups, a follow-up its order and that order's other follow-ups.
+-- A repair order brings its follow-ups, a follow-up its order and that order's other follow-ups, a
+-- vehicle the files of that very VIN in other spellings.
 --
 -- kind 'head': number = seq, body = {recorded_at, waiting_retractions}
 -- kind 'identity': number = seq, key = position in id_* (from 1), hash = content hash
 -- else a state: number = version, body = the state
-CREATE FUNCTION read_group(
+CREATE OR REPLACE FUNCTION read_group(
     stores text[],
     id_stores text[], id_sources text[], id_ids text[],
     state_kinds text[], state_stores text[], state_keys text[]
@@ -63,7 +64,7 @@ LANGUAGE sql STABLE AS $$
     UNION ALL
     SELECT 'vehicle', t.store_id, t.vin, t.version, NULL, t.state::text
       FROM unnest(state_kinds, state_stores, state_keys) AS r (kind, store_id, key)
-      JOIN vehicle t ON t.store_id = r.store_id AND t.vin = r.key
+      JOIN vehicle t ON t.store_id = r.store_id AND t.spelled_alike = upper(r.key)
      WHERE r.kind = 'vehicle'
     UNION ALL
     SELECT 'staff', t.store_id, t.staff_no, t.version, NULL, t.state::text

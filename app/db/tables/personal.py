@@ -15,6 +15,12 @@ class Personal(Table, table=True):
     __table_args__ = (
         Index(None, "store_id", "kind", "key"),
         Index(None, "store_id", "customer_no", postgresql_where=text("customer_no IS NOT NULL")),
+        Index(
+            "ix_personal_plate",
+            "store_id",
+            text("(fields ->> 'plate')"),
+            postgresql_where=text("fields ? 'plate'"),
+        ),
     )
 
     store_id: str = Field(primary_key=True, sa_type=Text)

@@ -48,6 +48,12 @@ class Quarantine(Table, table=True):
             postgresql_where=text("run_id IS NOT NULL"),
         ),
         Index(
+            "ix_quarantine_waiting_received",
+            "store_id",
+            "received_at",
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        Index(
             "ix_quarantine_waiting_retraction",
             "store_id",
             "target_source",

@@ -11,7 +11,11 @@ from app.db.tables.base import INSTANT, Table, often_updated
 
 
 class RepairOrder(Table, table=True):
-    """A repair order as its events tell it."""
+    """A repair order as its events tell it.
+
+    `customer_no` is whom it names, else who owned its vehicle when it was here; `vin` is spelled
+    as VINs are compared, the state has it as written.
+    """
 
     __tablename__ = "repair_order"
     __table_args__ = (
@@ -24,7 +28,14 @@ class RepairOrder(Table, table=True):
             postgresql_where=text("status IN ('open', 'ready_to_bill')"),
         ),
         Index(None, "store_id", "customer_no"),
-        Index(None, "store_id", "vin"),
+        Index(None, "store_id", "vin", "customer_no"),
+        Index(
+            "ix_repair_order_unlinked",
+            "store_id",
+            "opened_at",
+            "ro_number",
+            postgresql_where=text("customer_no IS NULL OR vin IS NULL"),
+        ),
         Index("ix_repair_order_comeback", "store_id", postgresql_where=text("has_comeback")),
         often_updated(),
     )
@@ -110,23 +121,41 @@ class Complaint(Table, table=True):
 
 
 class Customer(Table, table=True):
-    """A customer's file, without anything personal."""
+    """A customer's file, without anything personal.
 
-    __table_args__ = (often_updated(),)
+    `surviving_no` is the number under which a merged one counts, over whatever steps; null for
+    those that count under their own.
+    """
+
+    __table_args__ = (
+        Index(
+            "ix_customer_surviving",
+            "store_id",
+            "surviving_no",
+            postgresql_where=text("surviving_no IS NOT NULL"),
+        ),
+        often_updated(),
+    )
 
     store_id: str = Field(primary_key=True, sa_type=Text)
     customer_no: str = Field(primary_key=True, sa_type=Text)
     version: int = Field(sa_type=BigInteger)
     state: dict[str, Any] = Field(sa_type=JSONB)
+    surviving_no: str | None = Field(default=None, sa_type=Text)
 
 
 class Vehicle(Table, table=True):
     """A car and whose it is."""
 
-    __table_args__ = (Index(None, "store_id", "customer_no"), often_updated())
+    __table_args__ = (
+        Index(None, "store_id", "customer_no"),
+        Index(None, "store_id", "spelled_alike"),
+        often_updated(),
+    )
 
     store_id: str = Field(primary_key=True, sa_type=Text)
     vin: str = Field(primary_key=True, sa_type=Text)
+    spelled_alike: str = Field(sa_type=Text)
     version: int = Field(sa_type=BigInteger)
     state: dict[str, Any] = Field(sa_type=JSONB)
     customer_no: str | None = Field(default=None, sa_type=Text)
@@ -153,3 +182,18 @@ class Timecard(Table, table=True):
     version: int = Field(sa_type=BigInteger)
     state: dict[str, Any] = Field(sa_type=JSONB)
     work_date: date | None = Field(default=None, sa_type=Date)
+
+
+class StaffMention(Table, table=True):
+    """Somebody whom a state names by surrogate; written with the state."""
+
+    __tablename__ = "staff_mention"
+    __table_args__ = (Index(None, "store_id", "surrogate", "last_seen_at"),)
+
+    store_id: str = Field(primary_key=True, sa_type=Text)
+    kind: str = Field(primary_key=True, sa_type=Text)
+    key: str = Field(primary_key=True, sa_type=Text)
+    surrogate: str = Field(primary_key=True, sa_type=Text)
+    role: str = Field(primary_key=True, sa_type=Text)
+    first_seen_at: datetime = Field(sa_type=INSTANT)
+    last_seen_at: datetime = Field(sa_type=INSTANT)

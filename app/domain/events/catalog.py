@@ -6,9 +6,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from app.domain.events import complaint, customer_file, follow_up, repair_order, retraction, staff
+from app.domain.events import (
+    backlog,
+    complaint,
+    customer_file,
+    feed,
+    follow_up,
+    repair_order,
+    retraction,
+    snapshot,
+    staff,
+)
 from app.domain.events.envelope import Kind
 from app.domain.events.form import Form
+from app.domain.events.names import Naming
 from app.domain.events.payload import MAX_KEY, Payload
 from app.domain.events.shape import storable
 from app.domain.events.upcasters import UPCASTERS, Upcasters, upcast
@@ -74,6 +85,14 @@ SUBJECTS: Final[Mapping[Kind | None, SubjectForm]] = {
         "5f0c1d52-6a44-5a3b-8b0e-2a7c8c1f4e10",
         lower=True,
     ),
+    Kind.FEED: SubjectForm(
+        rf"(?s:.{{1,{feed.MAX_SOURCE}}})",
+        f"The subject must be a source of 1 to {feed.MAX_SOURCE} characters.",
+        "/dms/sh01",
+    ),
+    Kind.BACKLOG: SubjectForm(
+        r"[A-Za-z0-9_-]{1,32}", "The subject must be the code of a store.", "SH01"
+    ),
     None: SubjectForm(None, "The subject must be that of the retracted event.", "RO20260105-001"),
 }
 """Kind -> form of its subjects; None stands for `event.retracted`, which is about any of them."""
@@ -89,6 +108,7 @@ class EventType:
         models: One payload class per version, the first is version 1.
         example: Data of the current version, realistic and complete.
         posted: Whether callers may post it; what only the service writes is False (A7).
+        timed: Whether its time is part of its content; a snapshot says the same at any time.
         upcasters: Lift data from each version to the next.
     """
 
@@ -97,6 +117,7 @@ class EventType:
     models: tuple[type[Payload], ...]
     example: Mapping[str, Any]
     posted: bool = True
+    timed: bool = True
     upcasters: Upcasters = field(default_factory=lambda: UPCASTERS)
 
     @property
@@ -119,10 +140,16 @@ class EventType:
         """One form per version."""
         return tuple(Form(model) for model in self.models)
 
-    def lift(self, data: dict[str, Any], version: int) -> Payload:
-        """Return data of an older version as a payload of the current one."""
+    def lift(self, data: dict[str, Any], version: int, names: Naming | None = None) -> Payload:
+        """Return data of an older version as a payload of the current one.
+
+        Args:
+            data: Of that version; from the door with the names as sent.
+            version: See `data`.
+            names: At the door: what reads the names.
+        """
         data = upcast(self.name, data, version=version, to=self.version, upcasters=self.upcasters)
-        return self.forms[-1].read(data)
+        return self.forms[-1].read(data, context=names)
 
     @cached_property
     def subject(self) -> SubjectForm:
@@ -132,12 +159,7 @@ class EventType:
     @cached_property
     def is_plain(self) -> bool:
         """Whether its data may be taken as the model reads them, without a second look."""
-        return (
-            self.posted
-            and self.kind is not None
-            and not self.model.merge_patch
-            and not self.forms[-1].shape.required
-        )
+        return self.posted and self.kind is not None and not self.model.merge_patch
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -234,6 +256,12 @@ _TYPES: Final = (
             "waiter": True,
             "appointment_id": "AP-0815",
         },
+    ),
+    EventType(
+        "repair_order.linked",
+        Kind.REPAIR_ORDER,
+        (repair_order.RepairOrderLinked,),
+        {"customer_no": "C000123", "vin": "LSVAA4182E2100001"},
     ),
     EventType(
         "repair_order.authorized",
@@ -376,6 +404,66 @@ _TYPES: Final = (
         {"reason": "opened twice"},
     ),
     EventType(
+        "repair_order.snapshot",
+        Kind.REPAIR_ORDER,
+        (snapshot.RepairOrderSnapshot,),
+        {
+            "status": "settled",
+            "opened_at": "2026-01-05T08:40:00+08:00",
+            "customer_no": "C000123",
+            "vin": "LSVAA4182E2100001",
+            "plate": "沪A00001",
+            "odometer_km": 42010,
+            "contact": {"name": "客户0001", "phone": "00000000001", "relation": "owner"},
+            "work_type": "regular_maintenance",
+            "pay_type": "CUSTOMER_PAY",
+            "advisor": "A07",
+            "estimate_amount": "860.00",
+            "estimate_hours": "1.5",
+            "concerns": ["刹车异响"],
+            "waiter": True,
+            "appointment_id": "AP-0815",
+            "first_promised_at": "2026-01-05T16:00:00+08:00",
+            "promised_at": "2026-01-05T17:00:00+08:00",
+            "promise_changed_at": "2026-01-05T11:20:00+08:00",
+            "authorized_at": "2026-01-05T08:55:00+08:00",
+            "authorized_amount": "860.00",
+            "technician": "T12",
+            "team": "B1",
+            "bay": "3",
+            "dispatched_at": "2026-01-05T09:00:00+08:00",
+            "work_started_at": "2026-01-05T09:10:00+08:00",
+            "work_completed_at": "2026-01-05T15:30:00+08:00",
+            "settled_at": "2026-01-05T16:40:00+08:00",
+            "amounts": {"labor": "360.00", "parts": "480.50", "sublet": "0", "other": "20.00"},
+            "costs": {"labor": "150.00", "parts": "310.00"},
+            "jobs": [
+                {
+                    "code": "M10",
+                    "text": "10000公里保养",
+                    "hours": "1.5",
+                    "amount": "360.00",
+                    "pay_type": "CUSTOMER_PAY",
+                }
+            ],
+            "billed_hours": "1.5",
+            "clocked_hours": "1.4",
+            "parts_requested": 4,
+            "parts_filled": 4,
+            "delivered_at": "2026-01-05T16:55:00+08:00",
+            "handed_over_at": "2026-01-05T16:58:00+08:00",
+            "handover_odometer_km": 42012,
+        },
+        timed=False,
+    ),
+    EventType(
+        "repair_order.snapshot_repeated",
+        Kind.REPAIR_ORDER,
+        (snapshot.RepairOrderSnapshotRepeated,),
+        {"source": "/dms/sh01", "id": "RO20260105-001@17"},
+        posted=False,
+    ),
+    EventType(
         "staff.registered",
         Kind.STAFF,
         (staff.StaffRegistered,),
@@ -507,6 +595,55 @@ _TYPES: Final = (
         Kind.FOLLOW_UP,
         (follow_up.FollowUpCancelled,),
         {"reason": "kept-elsewhere"},
+    ),
+    EventType(
+        "feed.silent",
+        Kind.FEED,
+        (feed.FeedSilent,),
+        {
+            "source": "/dms/sh01",
+            "last_seen_at": "2026-01-05T09:58:20+08:00",
+            "since": "2026-01-05T12:58:20+08:00",
+            "expected": "2026-01-05T12:58:20+08:00",
+            "silent_after_minutes": 180,
+        },
+        posted=False,
+    ),
+    EventType(
+        "feed.resumed",
+        Kind.FEED,
+        (feed.FeedResumed,),
+        {
+            "source": "/dms/sh01",
+            "silent_from": "2026-01-05T09:58:20+08:00",
+            "resumed_at": "2026-01-05T14:31:07+08:00",
+            "reason": "seen",
+        },
+        posted=False,
+    ),
+    EventType(
+        "quarantine.growing",
+        Kind.BACKLOG,
+        (backlog.QuarantineGrowing,),
+        {
+            "sign": "burst",
+            "waiting": 42,
+            "new": 40,
+            "oldest_received_at": "2026-01-04T16:20:00+08:00",
+            "by_reason": [
+                {"reason": "invalid-data", "count": 40},
+                {"reason": "unknown-type", "count": 2},
+            ],
+            "by_source": [{"source": "/dms/sh01", "count": 42}],
+        },
+        posted=False,
+    ),
+    EventType(
+        "quarantine.settled",
+        Kind.BACKLOG,
+        (backlog.QuarantineSettled,),
+        {"waiting": 3, "growing_since": "2026-01-05T09:31:00+08:00"},
+        posted=False,
     ),
     EventType(
         "event.retracted",

@@ -68,7 +68,12 @@ def make_event(
         data=content.data,
         aside=content.aside,
         content_hash=content_hash(
-            secret, event_type, subject, occurred_at, known.version, content.canonical
+            secret,
+            event_type,
+            subject,
+            occurred_at if known.timed else None,
+            known.version,
+            content.canonical,
         ),
     )
 

@@ -16,6 +16,11 @@ from app.domain.events.payload import Payload
 OWN_SOURCE: Final = "/servicelane"
 """The source of what the service writes by itself; nobody else may use it (A7)."""
 
+INFERRED_SOURCE: Final = f"{OWN_SOURCE}/inferred"
+"""The source of what the service reads out of snapshots: facts, though nobody told them."""
+DESK_SOURCE: Final = "/servicelane/desk"
+"""The source of facts that staff enter here; unlike the service's own they can be retracted."""
+
 
 class Kind(StrEnum):
     """What a state is kept for; with the state key it names one subject of a store."""
@@ -27,6 +32,8 @@ class Kind(StrEnum):
     VEHICLE = "vehicle"
     STAFF = "staff"
     TIMECARD = "timecard"
+    FEED = "feed"
+    BACKLOG = "backlog"
 
 
 class Reason(StrEnum):
@@ -87,9 +94,33 @@ class NewEvent(msgspec.Struct):
     warnings: tuple[Fault, ...] = ()
     received: bytes | None = None
 
+    def logged(self, seq: int, recorded_at: datetime) -> "Event":
+        """Show it as it is in the log under that seq."""
+        return Event(
+            self.store_id,
+            seq,
+            self.source,
+            self.id,
+            self.type,
+            self.kind,
+            self.key,
+            self.subject,
+            self.occurred_at,
+            recorded_at,
+            self.schema_version,
+            self.payload,
+            self.content_hash,
+            self.causation_id,
+        )
+
 
 class Event(msgspec.Struct):
-    """An event of the log, as folds see it: the payload has no personal field."""
+    """An event of the log, as folds see it: the payload has no personal field.
+
+    Attributes:
+        content_hash: Tells the same content from another one (A9).
+        causation_id: Of what was read out of a snapshot: the id of that snapshot.
+    """
 
     store_id: str
     seq: int
@@ -103,11 +134,18 @@ class Event(msgspec.Struct):
     recorded_at: datetime
     schema_version: int
     payload: Payload
+    content_hash: bytes = b""
+    causation_id: str | None = None
 
     @property
     def own(self) -> bool:
         """Whether the service wrote it by itself: it then applies in seq order (H16)."""
         return self.source == OWN_SOURCE
+
+    @property
+    def inferred(self) -> bool:
+        """Whether the service read it out of snapshots."""
+        return self.source == INFERRED_SOURCE
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -10,7 +10,9 @@ import orjson
 from pydantic import ValidationError
 
 from app.domain.errors import Fault
-from app.domain.events.payload import CAREFUL, MAX_TEXT, QUICK, Payload, plain
+from app.domain.events.marks import CAREFUL, QUICK
+from app.domain.events.names import Naming, is_surrogate
+from app.domain.events.payload import MAX_TEXT, Payload, SetAtDoor, plain
 from app.domain.events.shape import (
     Found,
     Shape,
@@ -19,6 +21,7 @@ from app.domain.events.shape import (
     escape,
     join,
 )
+from app.domain.events.value_maps import overlaid
 
 _CODES: Final[Mapping[str, tuple[str, str]]] = {
     "bool_type": ("not-a-boolean", "must be true or false"),
@@ -103,7 +106,9 @@ class Form:
         self.read_json: Callable[..., Payload] = model.__pydantic_validator__.validate_json
         self._serializer = model.__pydantic_serializer__
 
-    def take(self, sent: dict[str, Any], limits: Limits) -> Content | list[Fault]:
+    def take(
+        self, sent: dict[str, Any], limits: Limits, names: Naming | None = None
+    ) -> Content | list[Fault]:
         """Check the data of an event as sent; return it or all that is wrong with it."""
         shape, readable = self.shape, sent
         aside: dict[str, Any] = {}
@@ -119,31 +124,89 @@ class Form:
         if not sent.keys() <= shape.plain:
             aside.update(shape.split(sent, "/data", unknown))
         try:
-            payload = self.read(readable)
+            payload = self.read(readable, context=names)
         except ValidationError as error:
             return [*_faults(error), *self._beyond_the_model(sent, unknown, limits)]
         if (unknown or shape.required) and (
             faults := [*self._beyond_the_model(sent, unknown, limits)]
         ):
             return faults
+        if names is not None and self.shape.set_here and isinstance(payload, SetAtDoor):
+            payload = payload.completed(names)
+            warnings = (*warnings, *payload.warnings())
         content = self._content(payload, aside, exact=not unknown, warnings=warnings)
         return [*content.faults(limits)] or content
 
-    def known(self, payload: Payload, sent: dict[str, Any], limits: Limits) -> Content | None:
+    def known(
+        self,
+        payload: Payload,
+        sent: dict[str, Any],
+        limits: Limits,
+        names: Naming | None = None,
+    ) -> Content | None:
         """Return the content of data that holds nothing unknown; None if it may have faults.
+
+        What only the door requires is looked for here, too.
 
         Args:
             payload: What was read of the data.
             sent: The data.
             limits: How much is taken.
+            names: By which it was read.
         """
-        aside = self.shape.personal_in(sent) if self.shape.has_personal else {}
-        content = self._content(payload, aside)
+        for name in self.shape.required:
+            if sent.get(name) is None:
+                return None
+        shape = self.shape
+        named = names is not None and names.used
+        aside = shape.personal_in(sent, names=named) if shape.has_personal or named else {}
+        warnings: tuple[Fault, ...] = ()
+        if names is not None and shape.set_here and isinstance(payload, SetAtDoor):
+            payload = payload.completed(names)
+            warnings = (*payload.warnings(),)
+        content = self._content(payload, aside, warnings=warnings)
         return None if content.is_suspect(limits) else content
 
     def made(self, payload: Payload) -> Content:
-        """Return the content of a payload that was made here, not read."""
-        return self._content(payload, self.shape.of_payload(payload))
+        """Return the content of a payload that was made here, not read.
+
+        Raises:
+            ValueError: It has a name in the place of a staff number, which the log must not have.
+        """
+        content = self._content(payload, self.shape.of_payload(payload))
+        if self.shape.has_staff:
+            names = self.shape.personal_in(orjson.loads(content.data), names=True)
+            if not _are_surrogates(names):
+                raise ValueError("a name stands where a staff number or a surrogate belongs")
+        return content
+
+    def as_sent(
+        self, content: Content, sent: dict[str, Any], limits: Limits
+    ) -> Content | list[Fault]:
+        """Return a content that was read of meanings with the values that were sent for them.
+
+        They are kept beside the log, and make up what the content is told by (A9).
+
+        Args:
+            content: Of the meanings.
+            sent: The values in whose place they are, nested like the data.
+            limits: How much is taken.
+        """
+        faults = check_unknown(sent, "/data", depth=limits.max_depth + 1, length=limits.max_text)
+        if found := [*faults]:
+            return found
+        aside = overlaid(orjson.loads(content.aside or b"{}"), sent)
+        both = overlaid(
+            orjson.loads(content.canonical), canonical(sent, keeps_null=self.shape.keeps_null)
+        )
+        kept = Content(
+            content.payload,
+            content.data,
+            orjson.dumps(aside) if aside else None,
+            orjson.dumps(both, option=orjson.OPT_SORT_KEYS),
+            content.warnings,
+        )
+        return [*kept.faults(limits)] or kept
 
     def _content(
         self,
@@ -163,6 +226,8 @@ class Form:
         """
         data = self.write(payload)
         both = orjson.loads(data)
+        for name in self.shape.set_here & both.keys():
+            del both[name]  # only what was sent tells the same content from another one
         if aside:
             other = aside if exact else canonical(aside, keeps_null=self.shape.keeps_null)
             both = join(both, other)
@@ -194,6 +259,13 @@ class Form:
             yield from check_unknown(
                 field, pointer, depth=limits.max_depth + 1, length=limits.max_text
             )
+
+
+def _are_surrogates(names: Any) -> bool:
+    """Whether every text in a JSON value is a surrogate."""
+    if isinstance(names, dict | list):
+        return all(map(_are_surrogates, names.values() if isinstance(names, dict) else names))
+    return names is None or is_surrogate(names)
 
 
 def _counted_as(pointer: str, other: str) -> Fault:

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.domain.errors import Fault
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -26,3 +28,14 @@ class Item:
         for name in sorted(self.attributes):
             digest.update(f"\n{name}:{self.attributes[name]}".encode(errors="surrogatepass"))
         return digest.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands among the items of a message for one that no JSON value can be read from.
+
+    Attributes:
+        fault: Why, with the pointer "": all of it is meant.
+    """
+
+    fault: Fault

@@ -7,7 +7,7 @@ appender to find out.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -20,10 +20,13 @@ from app.domain.errors import Fault
 from app.domain.events.catalog import CATALOG, Catalog, EventType
 from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejected
 from app.domain.events.form import Content, Form, Limits
+from app.domain.events.item import Unreadable
+from app.domain.events.names import Naming
 from app.domain.events.payload import Payload, read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
 from app.domain.events.staff import StaffTimecardRecorded
+from app.domain.events.value_maps import Applied, SourceValues
 
 __all__ = ["Limits", "content_hash", "parse_event", "state_key"]
 
@@ -47,6 +50,7 @@ _BLOCK: Final = 64
 """Bytes of a block of SHA-256."""
 
 _NOTHING: Final[dict[str, Any]] = {}
+_NO_VALUES: Final[Mapping[str, SourceValues]] = {}
 _MALFORMED: Final = 0
 """Stands for the version that a malformed `dataschema` names."""
 
@@ -71,16 +75,19 @@ def parse_event(
     now: datetime,
     secret: bytes,
     known_store: Callable[[str], bool],
+    value_maps: Mapping[str, SourceValues] = _NO_VALUES,
     catalog: Catalog = CATALOG,
 ) -> NewEvent | Rejected:
     """Read one event as it was sent, in structured form.
 
     Args:
-        item: Any JSON value; it isn't changed.
+        item: Any JSON value, or what stands for one (`Unreadable`, or what was rejected before
+            it could become an event: `Rejected`); it isn't changed.
         limits: How much is taken.
         now: When it was received.
         secret: Of the installation, for the content hash.
         known_store: Whether there is a store with that code that the caller may write to.
+        value_maps: By source: what its coded values mean.
         catalog: The types that are known.
 
     Returns:
@@ -88,19 +95,29 @@ def parse_event(
         the first reason that applies, with all that is wrong in that respect.
     """
     if not isinstance(item, dict):
+        if isinstance(item, Rejected):
+            return item
         fault = Fault("", "not-an-object", "An event must be a JSON object.")
+        if isinstance(item, Unreadable):
+            fault = item.fault
         return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
     latest = now + limits.max_clock_skew
+    names = Naming(secret, item.get("store", ""))
+    source = item.get("source")
+    values = value_maps.get(source) if value_maps and isinstance(source, str) else None
+    applied = None if values is None else values.apply(item)
+    meant = item if applied is None else applied.item
     try:
-        read = _at_once(item, limits, latest, known_store, catalog) or _step_by_step(
-            item, limits, latest, known_store, catalog
+        read = _at_once(meant, limits, latest, known_store, catalog, names) or _step_by_step(
+            meant, limits, latest, known_store, catalog, names
         )
+        sent = read[-1] if applied is None else _as_sent(read, applied, limits)
     except _RefusedError as refused:
         return _rejected(item, refused.reason, refused.faults)
     event_type, version, subject, occurred_at, content = read
     payload = content.payload
     if version != event_type.version:
-        payload = _lifted(event_type, version, content)
+        payload = _lifted(event_type, version, content, names)
     return NewEvent(
         item["store"],
         item["source"],
@@ -115,8 +132,15 @@ def parse_event(
         item.get("causationid") or None,
         payload,
         content.data,
-        content.aside,
-        content_hash(secret, event_type.name, subject, occurred_at, version, content.canonical),
+        sent.aside,
+        content_hash(
+            secret,
+            event_type.name,
+            subject,
+            occurred_at if event_type.timed else None,
+            version,
+            sent.canonical,
+        ),
         content.warnings,
     )
 
@@ -127,6 +151,7 @@ def _at_once(
     latest: datetime,
     known_store: Callable[[str], bool],
     catalog: Catalog,
+    names: Naming,
 ) -> _Read | None:
     """Read an event about which nothing is unusual, as most are; None of any other.
 
@@ -154,10 +179,10 @@ def _at_once(
     key = event_type.subject.canonical(subject)
     try:
         occurred_at = read_instant(time)
-        payload = form.read(data, extra="forbid")
+        payload = form.read(data, extra="forbid", context=names)
     except (PydanticCustomError, ValidationError):
         return None
-    content = form.known(payload, data, limits)
+    content = form.known(payload, data, limits, names)
     if key is None or occurred_at > latest or content is None:
         return None
     return event_type, 1, key, occurred_at, content
@@ -169,6 +194,7 @@ def _step_by_step(
     latest: datetime,
     known_store: Callable[[str], bool],
     catalog: Catalog,
+    names: Naming,
 ) -> _Read:
     """Read an event in the order of A10.
 
@@ -183,7 +209,7 @@ def _step_by_step(
     if occurred_at > latest:
         fault = Fault("/time", "time-in-future", "The time is in the future.")
         raise _RefusedError(Reason.TIME_IN_FUTURE, fault)
-    content = _content(item, event_type.forms[version - 1], limits)
+    content = _content(item, event_type.forms[version - 1], limits, names)
     return event_type, version, subject, occurred_at, content
 
 
@@ -199,7 +225,7 @@ def content_hash(
     secret: bytes,
     name: str,
     subject: str,
-    occurred_at: datetime,
+    occurred_at: datetime | None,
     version: int,
     canonical: bytes,
 ) -> bytes:
@@ -209,7 +235,7 @@ def content_hash(
         secret: Of the installation.
         name: The event's type.
         subject: In its canonical form.
-        occurred_at: In UTC.
+        occurred_at: In UTC; None where the time is no part of the content.
         version: The schema version that the event was sent in.
         canonical: All of its data, see `Content`.
     """
@@ -320,7 +346,7 @@ def _odd(
         )
 
 
-def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
+def _content(item: dict[str, Any], form: Form, limits: Limits, names: Naming) -> Content:
     """Check the data."""
     data = item.get("data")
     if data is None:
@@ -328,7 +354,7 @@ def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
     if not isinstance(data, dict):
         fault = Fault("/data", "not-an-object", "The data must be a JSON object.")
         raise _RefusedError(Reason.INVALID_DATA, fault)
-    content = form.take(data, limits)
+    content = form.take(data, limits, names)
     if isinstance(content, list):
         raise _RefusedError(Reason.INVALID_DATA, *content)
     payload = content.payload
@@ -338,12 +364,22 @@ def _content(item: dict[str, Any], form: Form, limits: Limits) -> Content:
     return content
 
 
-def _lifted(event_type: EventType, version: int, content: Content) -> Payload:
+def _as_sent(read: _Read, applied: Applied, limits: Limits) -> Content:
+    """Return the content with the values as sent: kept beside the log, and what it is told by."""
+    event_type, version, _, _, content = read
+    sent = event_type.forms[version - 1].as_sent(content, applied.sent, limits)
+    faults = [*applied.faults, *(sent if isinstance(sent, list) else ())]
+    if faults or isinstance(sent, list):
+        raise _RefusedError(Reason.INVALID_DATA, *faults)
+    return sent
+
+
+def _lifted(event_type: EventType, version: int, content: Content, names: Naming) -> Payload:
     """Return the payload of an older version as one of the current version."""
     both = orjson.loads(content.data)
     if content.aside is not None:
         both = join(both, orjson.loads(content.aside))
-    return event_type.lift(both, version)
+    return event_type.lift(both, version, names)
 
 
 def _rejected(item: dict[str, Any], reason: Reason, faults: Sequence[Fault]) -> Rejected:

@@ -5,13 +5,14 @@ canonical value or raises `PydanticCustomError`, whose type is the code of the f
 """
 
 import re
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
 from functools import partial
 from operator import methodcaller
-from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -25,6 +26,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from pydantic_core.core_schema import SerSchema
 from typing_extensions import override
+
+from app.domain.errors import Fault
+from app.domain.events.marks import CAREFUL, QUICK, SetHere, StaffName
+from app.domain.events.names import Naming
 
 MAX_TEXT: Final = 10_000
 """Characters of the longest text."""
@@ -70,6 +75,19 @@ class Personal:
 
 
 @dataclass(frozen=True, slots=True)
+class AtDoor:
+    """Marks a field that an event must have at the door, though its model never asks for it.
+
+    What the service infers may lack it, and a fold never validates again (A18).
+    """
+
+
+def is_required_at_door(mark: object) -> bool:
+    """Whether the mark of a field says that an event without it is refused."""
+    return isinstance(mark, AtDoor) or (isinstance(mark, Personal) and mark.required)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenChoice:
     """Marks a choice that takes any other text too: it counts as `other`, with a warning."""
 
@@ -80,12 +98,8 @@ class OpenChoice:
     ) -> JsonSchemaValue:
         """Show the known values without shutting out others."""
         known = handler(schema)
-        return {"anyOf": [known, {"type": "string", "maxLength": MAX_TEXT}]}
-
-
-QUICK: Final = "~quick"
-CAREFUL: Final = "~careful"
-"""What the two ways of reading a value are called where pydantic tells places; see `_Reads`."""
+        kinds = known.get("anyOf", [known])
+        return {"anyOf": [kinds[0], {"type": "string", "maxLength": MAX_TEXT}, *kinds[1:]]}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -405,8 +419,8 @@ Name = Annotated[str, Field(min_length=1, max_length=128)]
 """A short text that something is known by: a team, a bay, a brand."""
 Reference = Annotated[str, Field(min_length=1, max_length=MAX_KEY)]
 """A natural key of the trade, exactly as written (B4)."""
-StaffNo = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
-"""A staff number."""
+StaffNo = Annotated[str, StaffName()]
+"""A staff number, or the name of somebody as an export has it; see `StaffName`."""
 Label = Annotated[
     str,
     _Reads(read_label, {"anyOf": [{"type": "string", "maxLength": 64}, {"type": "number"}]}),
@@ -462,13 +476,32 @@ class Payload(Part):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Show what is required at the door, which is more than the model asks for."""
+        """Show what may and must be sent: the model asks for less, and has more."""
         shown = handler(schema)
         body = handler.resolve_ref_schema(shown)
         for name, field in cls.model_fields.items():
-            if any(isinstance(mark, Personal) and mark.required for mark in field.metadata):
+            if any(isinstance(mark, SetHere) for mark in field.metadata):
+                del body["properties"][name]
+            if any(map(is_required_at_door, field.metadata)):
                 body.setdefault("required", []).append(name)
                 shown_field = body["properties"][name]
-                shown_field.update(shown_field.pop("anyOf")[0])
+                known = [kind for kind in shown_field["anyOf"] if kind != {"type": "null"}]
+                if len(known) == 1:
+                    del shown_field["anyOf"]
+                    shown_field.update(known[0])
+                else:
+                    shown_field["anyOf"] = known
                 del shown_field["default"]
         return shown
+
+
+class SetAtDoor(Payload):
+    """A payload with fields that the service sets at the door (`SetHere`)."""
+
+    @abstractmethod
+    def completed(self, names: Naming) -> Self:
+        """Return it with those fields."""
+
+    @abstractmethod
+    def warnings(self) -> Iterator[Fault]:
+        """Yield what deserves a look."""

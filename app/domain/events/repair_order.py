@@ -1,12 +1,14 @@
 """The life of a repair order. The subject is the RO number, exactly as the DMS writes it."""
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.domain.events.payload import (
     MAX_ITEMS,
     Amount,
+    AtDoor,
     Count,
     Flag,
     Instant,
@@ -33,7 +35,7 @@ KnownWorkType = Literal[
     "other",
 ]
 WORK_TYPES: Final[tuple[str, ...]] = get_args(KnownWorkType)
-WorkType = Annotated[KnownWorkType, OpenChoice("other")]
+WorkType = Annotated[KnownWorkType | None, OpenChoice("other")]
 PauseReason = Literal["awaiting_parts", "awaiting_approval", "awaiting_bay", "sublet", "other"]
 PromiseReason = Literal["add_on", "customer_request", "parts_delay", "shop_delay", "other"]
 ComebackVerdict = Literal[
@@ -49,8 +51,8 @@ class Contact(Part):
     relation: Name | None = Field(None, description="Relation to the owner 与车主关系")
 
 
-class RepairOrderOpened(Payload):
-    """A car came in and an order was written. 开单接车."""
+class Opening(Payload):
+    """What is known of an order once it is written."""
 
     customer_no: Reference | None = Field(None, description="Customer number 客户编号")
     vin: Reference | None = Field(None, description="Vehicle identification number 车架号")
@@ -58,12 +60,14 @@ class RepairOrderOpened(Payload):
     odometer_km: Quantity | None = Field(None, description="Odometer at arrival, km 进厂里程")
     contact: Contact | None = Field(None, description="Who brought the car 送修人")
     work_type: WorkType = Field(
-        description="Type of work; any text that isn't listed counts as `other` 维修类别"
+        None, description="Type of work; any text that isn't listed counts as `other` 维修类别"
     )
     pay_type: Name | None = Field(
         None, description="STAR pay type: `CUSTOMER_PAY`, `WARRANTY`, `INTERNAL`, ... 付费类别"
     )
-    advisor: StaffNo = Field(description="Staff number of the service advisor 服务顾问")
+    advisor: StaffNo | None = Field(
+        None, description="Staff number of the service advisor 服务顾问"
+    )
     promised_at: Instant | None = Field(None, description="Promised delivery time 承诺交车时间")
     estimate_amount: Amount | None = Field(None, description="Estimated amount 预估金额")
     estimate_hours: Quantity | None = Field(None, description="Estimated labor hours 预估工时")
@@ -72,6 +76,34 @@ class RepairOrderOpened(Payload):
     )
     waiter: Flag | None = Field(None, description="The customer waits in the shop 在店等候")
     appointment_id: Reference | None = Field(None, description="Appointment it came from 预约号")
+
+
+class RepairOrderOpened(Opening):
+    """A car came in and an order was written. 开单接车."""
+
+    work_type: Annotated[WorkType, AtDoor()] = Field(
+        None, description="Type of work; any text that isn't listed counts as `other` 维修类别"
+    )
+    advisor: Annotated[StaffNo | None, AtDoor()] = Field(
+        None, description="Staff number of the service advisor 服务顾问"
+    )
+
+
+class RepairOrderLinked(Payload):
+    """It became known whose order it is, or which car it is about. 工单关联."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["customer_no"]}, {"required": ["vin"]}]}
+    )
+
+    customer_no: Reference | None = Field(None, description="Customer number 客户编号")
+    vin: Reference | None = Field(None, description="Vehicle identification number 车架号")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.customer_no is None and self.vin is None:
+            raise PydanticCustomError("missing-link", "must have a customer_no, a vin or both")
+        return self
 
 
 class RepairOrderAuthorized(Payload):
@@ -177,10 +209,10 @@ class Job(Part):
     pay_type: Name | None = Field(None, description="STAR pay type 付费类别")
 
 
-class RepairOrderSettled(Payload):
-    """The bill was made. 结算."""
+class Sheet(Payload):
+    """What a settlement sheet holds."""
 
-    amounts: Amounts = Field(description="What was billed 结算金额")
+    amounts: Amounts | None = Field(None, description="What was billed 结算金额")
     costs: Amounts | None = Field(None, description="What it cost the shop 成本")
     jobs: Annotated[list[Job], Field(max_length=MAX_ITEMS)] | None = Field(
         None, description="What was done 维修项目"
@@ -196,6 +228,12 @@ class RepairOrderSettled(Payload):
     delivered_at: Instant | None = Field(
         None, description="Delivery time on the sheet; the event's time if absent 交车时间"
     )
+
+
+class RepairOrderSettled(Sheet):
+    """The bill was made. 结算."""
+
+    amounts: Amounts = Field(description="What was billed 结算金额")
 
 
 class RepairOrderDelivered(Payload):

@@ -7,10 +7,19 @@ sides together again.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
+from types import NoneType
 from typing import Any, Final, get_args
 
 from app.domain.errors import Fault
-from app.domain.events.payload import OpenChoice, Part, Payload, Personal
+from app.domain.events.marks import SetHere, StaffName
+from app.domain.events.names import staff_no_in
+from app.domain.events.payload import (
+    OpenChoice,
+    Part,
+    Payload,
+    Personal,
+    is_required_at_door,
+)
 
 _INTEGERS: Final = range(-(2**63), 2**64)
 """What JSON integers stay exact and can be written again; parsers read longer ones as floats."""
@@ -33,11 +42,14 @@ class Shape:
     Attributes:
         plain: Fields that the log has, without objects inside.
         personal: Fields that lie beside the log.
-        required: Personal fields that must be there at the door.
+        required: Fields that must be there at the door though the model doesn't ask for them.
         parts: Fields that hold an object or a list of objects, with the shape of those.
         choices: Open choices: the known values, and the one that stands for any other text.
+        staff: Fields that hold a staff number or a list of them: a name lies beside the log.
+        set_here: Fields that the service sets.
         keeps_null: Whether null deletes, instead of being absent.
         has_personal: Whether any field lies beside the log, here or in a part.
+        has_staff: Whether any field holds staff numbers, here or in a part.
     """
 
     plain: frozenset[str]
@@ -45,8 +57,11 @@ class Shape:
     required: tuple[str, ...]
     parts: dict[str, "Shape"]
     choices: dict[str, tuple[frozenset[str], str]]
+    staff: frozenset[str]
+    set_here: frozenset[str]
     keeps_null: bool
     has_personal: bool
+    has_staff: bool
 
     @classmethod
     def of(cls, model: type[Part], *, keeps_null: bool = False) -> "Shape":
@@ -54,42 +69,62 @@ class Shape:
         if issubclass(model, Payload):
             keeps_null = model.merge_patch
         plain, personal, required, parts, choices = set[str](), set[str](), [], {}, {}
+        staff, set_here = set[str](), set[str]()
         for attribute, field in model.model_fields.items():
             name = field.alias or attribute
             inner = _part_in(field.annotation)
-            if marks := [mark for mark in field.metadata if isinstance(mark, Personal)]:
+            if any(map(is_required_at_door, field.metadata)):
+                required.append(name)
+            if any(isinstance(mark, Personal) for mark in field.metadata):
                 personal.add(name)
-                required += [name for mark in marks if mark.required]
             elif inner is not None:
                 parts[name] = cls.of(inner, keeps_null=keeps_null)
+            elif _holds_staff(field.annotation) or any(map(_holds_staff, field.metadata)):
+                staff.add(name)
             else:
                 plain.add(name)
+            if any(isinstance(mark, SetHere) for mark in field.metadata):
+                set_here.add(name)
             for mark in field.metadata:
                 if isinstance(mark, OpenChoice):
-                    choices[name] = (frozenset(get_args(field.annotation)), mark.other)
+                    choices[name] = (_choices(field.annotation), mark.other)
         return cls(
             frozenset(plain),
             frozenset(personal),
             tuple(required),
             parts,
             choices,
+            frozenset(staff),
+            frozenset(set_here),
             keeps_null,
             bool(personal) or any(part.has_personal for part in parts.values()),
+            bool(staff) or any(part.has_staff for part in parts.values()),
         )
 
-    def personal_in(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Return what of valid data without unknown fields lies beside the log."""
+    def personal_in(self, data: dict[str, Any], *, names: bool = False) -> dict[str, Any]:
+        """Return what of valid data without unknown fields lies beside the log.
+
+        Args:
+            data: As sent.
+            names: Whether there are names in the place of staff numbers.
+        """
         aside = {
             name: value
             for name, value in data.items()
             if name in self.personal and value is not None
         }
+        if names:
+            for name, value in data.items():
+                if name in self.staff and (sent := _names_in(value)):
+                    aside[name] = sent
         for name, shape in self.parts.items():
-            if shape.has_personal and (part := data.get(name)):
+            if (shape.has_personal or (names and shape.has_staff)) and (part := data.get(name)):
                 if isinstance(part, dict):
-                    inner: Any = shape.personal_in(part)
+                    inner: Any = shape.personal_in(part, names=names)
                 else:
-                    inner = _trimmed([shape.personal_in(element) or None for element in part])
+                    inner = _trimmed(
+                        [shape.personal_in(element, names=names) or None for element in part]
+                    )
                 if inner:
                     aside[name] = inner
         return aside
@@ -111,6 +146,9 @@ class Shape:
             elif (shape := self.parts.get(key)) is not None:
                 if part := shape.split_part(value, f"{pointer}/{key}", unknown):
                     aside[key] = part
+            elif key in self.staff:
+                if names := _names_in(value):
+                    aside[key] = names
             else:
                 aside[key] = value
                 unknown.append((pointer, {key: value}))
@@ -153,10 +191,26 @@ class Shape:
         return aside
 
 
-def _trimmed(parts: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+def _names_in(value: Any) -> Any:
+    """Return what of a value lies beside the log because it is no staff number; None if nothing.
+
+    Of a list: a list with null for the staff numbers, the last ones left out.
+    """
+    if isinstance(value, list):
+        return _trimmed([_names_in(element) for element in value])
+    return value if isinstance(value, str) and staff_no_in(value) is None else None
+
+
+def _trimmed(parts: list[Any]) -> list[Any]:
     while parts and parts[-1] is None:
         parts.pop()
     return parts
+
+
+def _choices(annotation: Any) -> frozenset[str]:
+    """Find the known values of an open choice that may be absent."""
+    known = [inner for inner in get_args(annotation) if inner is not NoneType]
+    return frozenset(value for literal in known for value in get_args(literal))
 
 
 def _part_in(annotation: Any) -> type[Part] | None:
@@ -167,6 +221,11 @@ def _part_in(annotation: Any) -> type[Part] | None:
         if (part := _part_in(argument)) is not None:
             return part
     return None
+
+
+def _holds_staff(annotation: Any) -> bool:
+    """Whether an annotation such as `list[StaffNo] | None`, or a mark, is of staff numbers."""
+    return isinstance(annotation, StaffName) or any(map(_holds_staff, get_args(annotation)))
 
 
 def join(data: Any, aside: Any) -> Any:

@@ -1,7 +1,14 @@
 """Staff and their timecards. The subject is the staff number."""
 
-from pydantic import Field
+from collections.abc import Iterator
+from typing import Annotated, Self
 
+from pydantic import Field
+from typing_extensions import override
+
+from app.domain.errors import Fault
+from app.domain.events.marks import SetHere
+from app.domain.events.names import Naming, staff_no_in
 from app.domain.events.payload import (
     Day,
     Name,
@@ -9,11 +16,12 @@ from app.domain.events.payload import (
     Payload,
     PersonalOf,
     Quantity,
+    SetAtDoor,
     Text,
 )
 
 
-class StaffRegistered(Payload):
+class StaffRegistered(SetAtDoor):
     """Somebody works here, or their entry changed. 员工登记."""
 
     name: PersonalOf[Text] = Field(None, description="Name 姓名")
@@ -22,6 +30,32 @@ class StaffRegistered(Payload):
     aliases: PersonalOf[Names] = Field(
         None, description="Other spellings that exports use for this person 别名"
     )
+    name_key: Annotated[str | None, SetHere()] = Field(
+        None, description="What the log has for the name; set by the service 姓名代号"
+    )
+    alias_keys: Annotated[list[str] | None, SetHere()] = Field(
+        None, description="What the log has for the aliases; set by the service 别名代号"
+    )
+
+    @override
+    def completed(self, names: Naming) -> Self:
+        """Return it with what resolves names, so that the log alone can (E3)."""
+        return self.model_copy(
+            update={
+                "name_key": None if self.name is None else names.key_of(self.name),
+                "alias_keys": None if self.aliases is None else names.keys_of(self.aliases),
+            }
+        )
+
+    @override
+    def warnings(self) -> Iterator[Fault]:
+        """Yield the names that resolve nothing, because texts like them are staff numbers."""
+        texts = [("/data/name", self.name)]
+        texts += [(f"/data/aliases/{n}", alias) for n, alias in enumerate(self.aliases or ())]
+        for pointer, text in texts:
+            if text is not None and staff_no_in(text) is not None:
+                detail = "A text of this form is a staff number wherever it is sent, never a name."
+                yield Fault(pointer, "counts-as-staff-number", detail)
 
 
 class StaffTimecardRecorded(Payload):

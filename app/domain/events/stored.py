@@ -43,4 +43,6 @@ def stored_event(row: StoredRow, catalog: Catalog = CATALOG) -> Event:
         row["recorded_at"],
         version,
         payload,
+        row["content_hash"],
+        row["causation_id"],
     )

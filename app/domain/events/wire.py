@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
@@ -52,7 +52,9 @@ class Message:
         content_type: As sent.
         attributes: The `ce-` headers in binary mode, else empty.
         batch: Whether the body is an array of events.
-        parts: The own bytes of each event of a batch that was read the careful way.
+        parts: The own bytes of each event, where they are known: of a batch that was read the
+            careful way, and of lines.
+        apart: By position: what stands in place of an item's own bytes, which are too many.
     """
 
     items: list[Any]
@@ -61,9 +63,12 @@ class Message:
     attributes: Mapping[str, str]
     batch: bool
     parts: list[bytes] | None = None
+    apart: Mapping[int, Item] = field(default_factory=dict)
 
     def item(self, position: int) -> Item:
-        """Return an event with its own bytes; `read_message` reads the same event from it."""
+        """Return an event with its own bytes; `read_item` reads the same event from it."""
+        if position in self.apart:
+            return self.apart[position]
         if self.batch:
             return Item(self._parts[position], STRUCTURED, {})
         return Item(self.body, self.content_type, self.attributes)
@@ -149,6 +154,15 @@ def _check_encoding(body: bytes, content_type: str | None) -> None:
         raise MalformedBodyError(
             "The body begins with a byte order mark. Send JSON as UTF-8 without one (RFC 8259)."
         )
+    check_charset(content_type)
+
+
+def check_charset(content_type: str | None) -> None:
+    """Look at the charset that a Content-Type names.
+
+    Raises:
+        MalformedBodyError: It is another one than UTF-8.
+    """
     charset = _CHARSET.search(content_type or "")
     if charset is not None and charset[1].lower() not in _CHARSETS:
         raise MalformedBodyError(f"The charset {charset[1]} isn't read. Send JSON as UTF-8.")
@@ -309,11 +323,13 @@ _LIST, _OBJECT, _END_LIST, _END_OBJECT, _COMMA, _COLON, _TEXT, _OTHER = range(1,
 """The groups of a token."""
 
 _TOKEN: Final = re.compile(
-    r"""[ \t\n\r]*+(?:(\[)|(\{)|(\])|(\})|(,)|(:)"""
+    r"""[ \t\n\r]*+(?:((?:\[[ \t\n\r]*+)++)|(\{)|((?:\][ \t\n\r]*+)++)|(\})|(,)|(:)"""
     r"""|("(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+")"""
     r"""|(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null)|(.))""",
     re.DOTALL,
 )
+"""Brackets in a row are one token: ten million of them must not take seconds."""
+
 _VALUE: Final = frozenset({_LIST, _OBJECT, _TEXT, _OTHER})
 _FIRST: Final = {_LIST: _VALUE | {_END_LIST}, _OBJECT: frozenset({_TEXT, _END_OBJECT})}
 _NEXT: Final = {_LIST: _VALUE, _OBJECT: frozenset({_TEXT})}
@@ -330,25 +346,47 @@ def _end_of_value(text: str, position: int) -> int:
     Raises:
         json.JSONDecodeError: It is no JSON.
     """
-    path: list[int] = []
+    path: list[tuple[int, int]] = []  # what is open, and how many of it in a row
     expected = _VALUE
     for token in _TOKEN.finditer(text, position):
         kind = token.lastindex
         if kind not in expected:
             raise json.JSONDecodeError("Unexpected token", text, token.end() - 1)
         if kind in _FIRST:
-            path.append(kind)
+            path.append((kind, 1 if kind == _OBJECT else token[kind].count("[")))
             expected = _FIRST[kind]
         elif kind == _COMMA:
-            expected = _NEXT[path[-1]]
+            expected = _NEXT[path[-1][0]]
         elif kind == _COLON:
             expected = _VALUE
         elif kind == _TEXT and _OTHER not in expected:
             expected = _NAMED
         else:
-            if kind in {_END_LIST, _END_OBJECT}:
-                path.pop()
+            beyond = _close(path, kind, token[kind])
+            if beyond < 0:
+                raise json.JSONDecodeError("Unexpected token", text, token.end() - 1)
             if not path:
-                return token.end()
-            expected = _AFTER[path[-1]]
+                end = token.end()
+                return _before_last(text, end, beyond) if kind == _END_LIST else end
+            expected = _AFTER[path[-1][0]]
     raise json.JSONDecodeError("Unexpected end", text, len(text))
+
+
+def _close(path: list[tuple[int, int]], kind: int, token: str) -> int:
+    """Close what a token closes; gives how many of its brackets close nothing, -1 if it can't."""
+    closing = {_END_LIST: token.count("]"), _END_OBJECT: 1}.get(kind, 0)
+    while closing and path:
+        opened, count = path.pop()
+        if (opened == _LIST) != (kind == _END_LIST):
+            return -1
+        if count > closing:
+            path.append((opened, count - closing))
+        closing -= min(count, closing)
+    return closing
+
+
+def _before_last(text: str, end: int, beyond: int) -> int:
+    """Return where the brackets that end there end without the last, which are somebody else's."""
+    for _ in range(beyond + 1):
+        end = text.rindex("]", 0, end)
+    return end + 1

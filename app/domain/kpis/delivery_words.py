@@ -207,6 +207,12 @@ def _replaced(promise: Promise, old: str, new: str) -> Words:
             f"客户签字将{old}改为{new}",
         )
     cause = _cause(promise)
+    if promise.inferred:
+        return Words(
+            f"the new time {new} instead of {old} holds: it was read out of a snapshot of the "
+            "order, its reason and confirmation are not known and taken for granted",
+            f"新时间{new}取代{old}：由工单快照推断，原因和客户确认未知，按已确认处理",
+        )
     if taken_for_granted(promise):
         return Words(
             f"the new time {new} instead of {old} holds: what is not known of its reason or "
@@ -234,9 +240,11 @@ def _refused(step: Step, old: str, new: str) -> Words:
         "after_due": Words(f"came when {old} had already passed", f"提出时{old}已过"),
     }
     faults = [words[refusal] for refusal in step.refusals]
+    read = Words(", read out of a snapshot of the order,", "（由工单快照推断）")
+    seen = read if step.promise.inferred else Words("", "")
     return Words(
-        f"the new time {new} " + ", and ".join(fault.en for fault in faults),
-        f"新时间{new}" + "，且".join(fault.zh for fault in faults),
+        f"the new time {new}{seen.en} " + ", and ".join(fault.en for fault in faults),
+        f"新时间{new}{seen.zh}" + "，且".join(fault.zh for fault in faults),
     )
 
 

@@ -2,13 +2,15 @@
 
 import inspect
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
 from app.domain.kpis.facts import Basis
 
 Grain = Literal["store", "advisor", "technician", "team", "work_type", "assignee", "nature"]
+STAFF_GRAINS: Final[frozenset[Grain]] = frozenset({"advisor", "technician", "assignee"})
+"""Those whose members are staff."""
 Aggregation = Literal["ratio", "sum", "median", "growth"]
 Unit = Literal["ratio", "count", "money", "hours", "minutes"]
 Direction = Literal["up", "down"]

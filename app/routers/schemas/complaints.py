@@ -14,7 +14,14 @@ from app.domain.events.complaint import (
     ComplaintReopened,
     ComplaintResolved,
 )
-from app.routers.schemas.desk import OccurredAt, Version, shown
+from app.routers.schemas.desk import (
+    Member,
+    MemberName,
+    OccurredAt,
+    Version,
+    name_of,
+    shown,
+)
 from app.services.complaints import ComplaintView
 
 
@@ -51,12 +58,13 @@ class ComplaintOut(BaseModel):
 
     complaint_id: Annotated[str, Field(description="UUID 投诉编号")]
     status: Annotated[ComplaintStatus, Field(description="How far it is 状态")]
-    customer_no: Annotated[str | None, Field(description="Customer 客户编号")]
+    customer_no: Annotated[str | None, Field(description="Whose it is now 客户编号")]
     ro_number: Annotated[str | None, Field(description="Repair order 工单号")]
     channel: Annotated[str | None, Field(description="How it came in 投诉渠道")]
     nature: Annotated[str | None, Field(description="What it is about 投诉性质")]
     severity: Annotated[str | None, Field(description="How serious it is 严重程度")]
-    responsible: Annotated[str | None, Field(description="Who is to answer 责任人")]
+    responsible: Annotated[str | None, Member("Who is to answer 责任人")]
+    responsible_name: Annotated[str | None, MemberName]
     opened_at: datetime | None
     contact_due_at: Annotated[
         datetime | None, Field(description="Contact the customer by then 应联系时间")
@@ -79,12 +87,13 @@ class ComplaintOut(BaseModel):
         return cls(
             complaint_id=state.complaint_id,
             status=state.status,
-            customer_no=state.customer_no,
+            customer_no=view.customer_no,
             ro_number=state.ro_number,
             channel=state.channel,
             nature=state.nature,
             severity=state.severity,
             responsible=state.responsible,
+            responsible_name=name_of(state.responsible, view.names, principal),
             opened_at=state.opened_at,
             contact_due_at=view.contact_due_at,
             contacted_at=state.contacted_at,

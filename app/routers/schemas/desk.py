@@ -47,6 +47,22 @@ def masked_or_plain(value: str | None, principal: Principal) -> str | None:
     return MASK
 
 
+def Member(what: str) -> Any:  # noqa: N802 - reads as the Field that it makes
+    """Describe a field that names a member of staff."""
+    return Field(description=f"{what}: staff number, or `~...` of a name that nobody knows yet")
+
+
+MemberName: Final[Any] = Field(
+    description="The name, as registered or as it was sent; masked without personal:read; null "
+    "where none is known and in the answer of a command 姓名"
+)
+
+
+def name_of(member: str | None, names: Mapping[str, str], principal: Principal) -> str | None:
+    """Give the name of a member of staff as the caller may see it."""
+    return masked_or_plain(names.get(member or ""), principal)
+
+
 class OccurredAt(BaseModel):
     """When something happened that staff enter here."""
 

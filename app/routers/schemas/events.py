@@ -1,5 +1,6 @@
 """Bodies of the event routes."""
 
+from copy import deepcopy
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
@@ -45,7 +46,8 @@ class IngestOut(BaseModel):
 def _envelope(event_type: EventType) -> dict[str, Any]:
     """Write the JSON Schema of an event of one type, as it is sent."""
     return {
-        "title": event_type.name,
+        # generators name a class by it: the data of the type has the name without "Event"
+        "title": f"Event {event_type.name}",
         "description": event_type.description,
         "type": "object",
         "required": ["specversion", "id", "source", "type", "store", "subject", "time"],
@@ -105,7 +107,9 @@ _EXAMPLES: Final = {
 }
 
 _HEADERS: Final = {
-    "Prefer": "`return=minimal` leaves `results` to what was not accepted 精简结果",
+    "Prefer": "`return=minimal` leaves `results` to what was not accepted 精简结果; "
+    "`handling=strict` stores nothing if any event would be quarantined 严格模式 (not for lines)",
+    "Content-Encoding": "`gzip` if the body is packed 压缩",
     "ce-specversion": "Binary mode, like all `ce-*` headers: `1.0` 二进制模式",
     "ce-id": "With `ce-source` the identity of the event, per store 事件编号",
     "ce-source": "Who tells it 来源",
@@ -143,7 +147,27 @@ INGEST_REQUEST: Final[dict[str, Any]] = {
                     "data of one."
                 },
             },
+            "application/x-ndjson": {
+                "schema": {
+                    "type": "string",
+                    "description": "Lines of events, one each, without end. `application/ndjson` "
+                    "and `application/jsonl` say the same. 逐行事件",
+                },
+            },
         },
     },
 }
 """What `POST /v1/events` takes, as the OpenAPI document shows it."""
+
+VALIDATE_REQUEST: Final[dict[str, Any]] = deepcopy(INGEST_REQUEST)
+"""What `POST /v1/events/validate` takes: the same."""
+
+LINES: Final[dict[str, Any]] = {
+    "schema": {
+        "type": "string",
+        "description": "The answer to lines: an IngestOut for each chunk, one per line, while the "
+        "request goes on; `index` is the line's number less one. If it breaks off, the last line "
+        "is a ProblemDocument with `durable_lines`. 每块一行",
+    }
+}
+"""The answer to lines, as the OpenAPI document shows it."""

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from app.domain.access import Principal
 from app.domain.events.follow_up import (
     FollowUpAssigned,
     FollowUpAttempted,
@@ -12,7 +13,7 @@ from app.domain.events.follow_up import (
     FollowUpCompleted,
 )
 from app.domain.follow_up import FollowUpStatus
-from app.routers.schemas.desk import OccurredAt, Seq, Version
+from app.routers.schemas.desk import Member, MemberName, OccurredAt, Seq, Version, name_of
 from app.services.follow_ups import FollowUpView
 
 
@@ -77,7 +78,7 @@ class FollowUpOut(BaseModel):
 
     follow_up_id: Annotated[str, Field(description="UUID 回访编号")]
     ro_number: Annotated[str | None, Field(description="Repair order 工单号")]
-    customer_no: Annotated[str | None, Field(description="Customer 客户编号")]
+    customer_no: Annotated[str | None, Field(description="Whom to call, as known now 客户编号")]
     kind: Annotated[str | None, Field(description="first, second, ... 回访类别")]
     status: Annotated[
         FollowUpStatus,
@@ -86,7 +87,8 @@ class FollowUpOut(BaseModel):
             "cancelled, missed_on_arrival (its window was over before it was known) 状态"
         ),
     ]
-    assignee: Annotated[str | None, Field(description="Who shall call, or called 回访人")]
+    assignee: Annotated[str | None, Member("Who shall call, or called 回访人")]
+    assignee_name: Annotated[str | None, MemberName]
     opens_at: Annotated[datetime | None, Field(description="Not before 最早回访时间")]
     target_at: Annotated[datetime | None, Field(description="The wish 目标时间")]
     due_at: Annotated[datetime | None, Field(description="Last second in time 最迟回访时间")]
@@ -103,16 +105,17 @@ class FollowUpOut(BaseModel):
     version: Version
 
     @classmethod
-    def of(cls, view: FollowUpView) -> Self:
-        """Show a follow-up."""
+    def of(cls, view: FollowUpView, principal: Principal) -> Self:
+        """Show a follow-up to a caller."""
         state = view.state
         return cls(
             follow_up_id=state.follow_up_id,
             ro_number=state.ro_number,
-            customer_no=state.customer_no,
+            customer_no=view.customer_no,
             kind=state.kind,
             status=view.status,
             assignee=state.assignee,
+            assignee_name=name_of(state.assignee, view.names, principal),
             opens_at=state.opens_at,
             target_at=state.target_at,
             due_at=state.due_at,

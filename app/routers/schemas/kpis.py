@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.domain.events.envelope import Kind
 from app.domain.kpis.kpi import Aggregation, Direction, Grain, Kpi, Unit
 from app.domain.kpis.values import decimal_text
+from app.routers.schemas.desk import WordsOut
 
 PERIODS: Final = ["day", "month", "quarter", "year"]
 GRAINS: Final = list(get_args(Grain))
@@ -19,13 +20,6 @@ class Out(BaseModel):
     """Base of the answers: what is not described here is not answered."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class WordsOut(Out):
-    """The same text in both languages."""
-
-    en: str
-    zh: str
 
 
 class KpiOut(Out):
@@ -56,9 +50,9 @@ class KpiOut(Out):
         """Show a KPI."""
         return cls(
             code=kpi.code,
-            name=WordsOut(en=kpi.name.en, zh=kpi.name.zh),
-            family=WordsOut(en=kpi.family.en, zh=kpi.family.zh),
-            formula=WordsOut(en=kpi.formula.en, zh=kpi.formula.zh),
+            name=WordsOut.of(kpi.name),
+            family=WordsOut.of(kpi.family),
+            formula=WordsOut.of(kpi.formula),
             contract=kpi.contract,
             aggregation=kpi.aggregation,
             unit=kpi.unit,
@@ -69,6 +63,25 @@ class KpiOut(Out):
             policy_keys=list(kpi.policy_keys),
             source=kpi.source,
         )
+
+
+class CoverageHintOut(Out):
+    """A feed was silent in the period: its figures may be low for lack of data, not of work."""
+
+    source: Annotated[str, Field(description="Source of the feed 数据源", examples=["/dms/sh01"])]
+    silent_from: Annotated[datetime, Field(description="Last heard of before 中断起点")]
+    silent_until: Annotated[
+        datetime | None, Field(description="Heard of again; null: silent still 恢复时间")
+    ]
+    note: WordsOut
+
+
+Coverage = Annotated[
+    list[CoverageHintOut],
+    Field(
+        description="Feeds that were silent in the period; absent when all was well 数据中断提示"
+    ),
+]
 
 
 class PartsOut(Out):
@@ -94,7 +107,18 @@ class PeriodValueOut(PartsOut):
     period_end: Annotated[date, Field(description="Day after the last 周期结束（不含）")]
     member: Annotated[
         str | None,
-        Field(description="Null: the store, or what has no member 成员", examples=["A07"]),
+        Field(
+            description="Null: the store, or what has no member; `~...`: a name that nobody "
+            "knows yet 成员",
+            examples=["A07"],
+        ),
+    ]
+    member_name: Annotated[
+        str | None,
+        Field(
+            description="Of a member of staff; masked without personal:read; null where none is "
+            "known 姓名"
+        ),
     ]
     not_counted: Annotated[
         dict[str, int],
@@ -103,6 +127,7 @@ class PeriodValueOut(PartsOut):
             examples=[{"no-promise": 3}],
         ),
     ]
+    coverage: Coverage = []
 
 
 class KpiValuesOut(Out):
@@ -153,6 +178,13 @@ class DecidingEventOut(Out):
     subject: str
     time: Annotated[datetime, Field(description="When it happened in the shop 发生时间")]
     recordedtime: Annotated[datetime, Field(description="When it was recorded here 记录时间")]
+    inferred_from: Annotated[
+        str | None,
+        Field(
+            description="Id of the snapshot that it was read out of; null where it was told "
+            "推断所依据的快照"
+        ),
+    ]
     data: dict[str, Any]
 
 
@@ -210,7 +242,15 @@ class ExplanationOut(Out):
     as_of_seq: Seq
     totals: Annotated[list[ReasonTotalOut], Field(description="Of all parts, by reason 汇总")]
     items: list[ExplainedItemOut]
+    names: Annotated[
+        dict[str, str],
+        Field(
+            description="Of the staff in it, by number or `~...`, as far as known; masked without "
+            "personal:read 姓名"
+        ),
+    ]
     next_cursor: str | None
+    coverage: Coverage = []
 
 
 class ChangeSideOut(Out):
@@ -257,6 +297,13 @@ class PublishedValueOut(Out):
     period_start: date
     period_end: date
     member: str | None
+    member_name: Annotated[
+        str | None,
+        Field(
+            description="Of a member of staff; masked without personal:read; null where none is "
+            "known 姓名"
+        ),
+    ]
     published: Annotated[
         PublishedVersionOut | None,
         Field(description="As published first; null: there was nothing, or not yet 首次发布值"),

@@ -1,14 +1,24 @@
 """Bodies of the repair-order routes."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from app.domain.access import Principal, personal_for
 from app.domain.kpis.verdict import OnTimeVerdict
 from app.domain.repair_order import Stage, Status
-from app.routers.schemas.desk import DecimalText, Seq, Version, WordsOut, shown
+from app.routers.schemas.desk import (
+    DecimalText,
+    Member,
+    MemberName,
+    Seq,
+    Version,
+    WordsOut,
+    name_of,
+    shown,
+)
+from app.services.evidence import Evidence, InferredFact
 from app.services.repair_orders import RepairOrderView, TimelineEntry
 
 
@@ -39,6 +49,52 @@ class SettlementOut(BaseModel):
     parts_filled: int | None
 
 
+class EvidenceOut(BaseModel):
+    """The snapshot that a fact was read out of 推断依据."""
+
+    seq: Seq
+    source: str
+    id: str
+    time: Annotated[datetime, Field(description="When the order was so 快照时间")]
+    after: Annotated[
+        datetime | None,
+        Field(
+            description="The snapshot before it, of the same source: it happened in between; "
+            "null for the first 上一次快照时间"
+        ),
+    ]
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Self:
+        """Show evidence."""
+        return cls(
+            seq=str(evidence.seq),
+            source=evidence.source,
+            id=evidence.id,
+            time=evidence.at,
+            after=evidence.after,
+        )
+
+
+class InferredOut(BaseModel):
+    """A fact that nobody told: it was read out of a snapshot 推断的事实."""
+
+    seq: Seq
+    type: Annotated[str, Field(description="Event type 事件类型")]
+    time: Annotated[datetime, Field(description="When it happened, as far as known 发生时间")]
+    evidence: EvidenceOut | None
+
+    @classmethod
+    def of(cls, fact: InferredFact) -> Self:
+        """Show such a fact."""
+        return cls(
+            seq=str(fact.event.seq),
+            type=fact.event.type,
+            time=fact.event.at,
+            evidence=None if fact.evidence is None else EvidenceOut.of(fact.evidence),
+        )
+
+
 class RepairOrderOut(BaseModel):
     """A repair order 维修工单."""
 
@@ -47,10 +103,16 @@ class RepairOrderOut(BaseModel):
     stage: Annotated[Stage, Field(description="Where the car is 阶段")]
     work_type: Annotated[str | None, Field(description="维修类型")]
     pay_type: Annotated[str | None, Field(description="付费类型")]
-    advisor: Annotated[str | None, Field(description="Staff number 服务顾问")]
-    technician: Annotated[str | None, Field(description="Staff number 技师")]
+    advisor: Annotated[str | None, Member("Service advisor 服务顾问")]
+    advisor_name: Annotated[str | None, MemberName]
+    technician: Annotated[str | None, Member("Technician 技师")]
+    technician_name: Annotated[str | None, MemberName]
     team: Annotated[str | None, Field(description="班组")]
-    customer_no: Annotated[str | None, Field(description="客户编号")]
+    customer_no: Annotated[str | None, Field(description="Whose it is, as known now 客户编号")]
+    customer_from: Annotated[
+        Literal["order", "vehicle"] | None,
+        Field(description="What tells whose it is: the order, or the vehicle's file 客户来源"),
+    ]
     vin: Annotated[str | None, Field(description="车架号")]
     plate: Annotated[str | None, Field(description="Personal 车牌")]
     contact: Annotated[ContactOut | None, Field(description="Personal 送修人")]
@@ -72,6 +134,10 @@ class RepairOrderOut(BaseModel):
     ]
     settlement: SettlementOut | None
     on_time: OnTimeOut
+    inferred: Annotated[
+        list[InferredOut],
+        Field(description="What nobody told but snapshots of the order show 由快照推断"),
+    ]
     version: Version
 
     @classmethod
@@ -88,9 +154,16 @@ class RepairOrderOut(BaseModel):
             work_type=order.work_type,
             pay_type=order.pay_type,
             advisor=order.advisor,
+            advisor_name=name_of(order.advisor, view.names, principal),
             technician=order.technician,
+            technician_name=name_of(order.technician, view.names, principal),
             team=order.team,
-            customer_no=order.customer_no,
+            customer_no=view.customer_no,
+            customer_from=None
+            if view.customer_no is None
+            else "vehicle"
+            if order.customer_no is None
+            else "order",
             vin=order.vin,
             plate=_text(personal.get("plate")),
             contact=ContactOut.model_validate(contact) if isinstance(contact, dict) else None,
@@ -120,6 +193,7 @@ class RepairOrderOut(BaseModel):
                 explanation=WordsOut.of(view.on_time.explanation),
                 deciding_events=[str(seq) for seq in view.on_time.seqs],
             ),
+            inferred=[InferredOut.of(fact) for fact in view.inferred],
             version=str(view.version),
         )
 
@@ -136,6 +210,12 @@ class TimelineEntryOut(BaseModel):
     time: Annotated[datetime, Field(description="When it happened in the shop 发生时间")]
     recordedtime: Annotated[datetime, Field(description="When it was recorded here 登记时间")]
     own: Annotated[bool, Field(description="Written by this service by itself")]
+    inferred: Annotated[
+        bool, Field(description="Nobody told it: it was read out of a snapshot 由快照推断")
+    ]
+    evidence: Annotated[
+        EvidenceOut | None, Field(description="That snapshot; null where it was told")
+    ]
     retracted: Annotated[bool, Field(description="It counts as never happened 已撤回")]
     data: Annotated[dict[str, Any], Field(description="As in the log: nothing personal")]
     personal: Annotated[
@@ -160,6 +240,8 @@ class TimelineEntryOut(BaseModel):
             time=event.occurred_at,
             recordedtime=event.recorded_at,
             own=event.own,
+            inferred=event.inferred,
+            evidence=None if entry.evidence is None else EvidenceOut.of(entry.evidence),
             retracted=entry.retracted,
             data=event.data,
             personal={} if entry.retracted else personal_for(principal, event.aside),

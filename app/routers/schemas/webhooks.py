@@ -325,9 +325,9 @@ def alert_example(name: str) -> dict[str, Any]:
         **known.example_event,
         "id": raised if ALERT_OF[name] == name else "b0c4f7f0-4f57-5a52-8b51-2f4a5d8b9e22",
         "source": OWN_SOURCE,
-        "time": known.example["due_at"],
+        "time": known.example.get("due_at", known.example_event["time"]),
         "seq": "1041",
-        "recordedtime": known.example["due_at"],
+        "recordedtime": known.example.get("due_at", known.example_event["time"]),
         "alertid": raised,
     }
 

@@ -22,8 +22,11 @@ from app.domain.events import payload as fields
 from app.domain.events.catalog import CATALOG, EventType
 from app.domain.events.envelope import NewEvent
 from app.domain.events.follow_up import FollowUpOverdue, FollowUpScheduled
+from app.domain.events.marks import SetHere, StaffName
+from app.domain.events.names import Naming, normalized
 from app.domain.events.parse import Limits, content_hash, parse_event
-from app.domain.events.payload import Part, Personal
+from app.domain.events.payload import Part, Personal, is_required_at_door
+from app.domain.events.repair_order import RepairOrderLinked
 from app.domain.events.shape import join
 
 NOW: Final = datetime(2026, 1, 31, tzinfo=UTC)
@@ -69,9 +72,9 @@ BY_READER: dict[Callable[[Any], Any], SearchStrategy[Any]] = {
 }
 SIMPLE: dict[type, SearchStrategy[Any]] = {bool: st.booleans(), str: NAMES}
 BY_PATTERN = {
-    r"^[A-Za-z0-9_-]{1,32}$": st.from_regex(r"[A-Za-z0-9_-]{1,32}", fullmatch=True),
     r"^([01][0-9]|2[0-3]):[0-5][0-9]$": st.just("09:30"),
 }
+STAFF = st.from_regex(r"[A-Za-z0-9_-]{1,32}", fullmatch=True) | NAMES.filter(normalized)
 UNKNOWN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | TEXTS | st.floats(-1e15, 1e15),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -84,6 +87,8 @@ def by_marks(metadata: list[Any]) -> SearchStrategy[Any] | None:
     for mark in metadata:
         if isinstance(mark, fields._Reads):
             return BY_READER[mark.read]
+        if isinstance(mark, StaffName):
+            return STAFF
         for constraint in getattr(mark, "metadata", [mark]):
             if pattern := getattr(constraint, "pattern", None):
                 return BY_PATTERN[pattern]
@@ -112,11 +117,15 @@ def objects(model: type[Part]) -> SearchStrategy[dict[str, Any]]:
     required: dict[str, SearchStrategy[Any]] = {}
     optional: dict[str, SearchStrategy[Any]] = {}
     for attribute, field in model.model_fields.items():
-        at_the_door = any(isinstance(m, Personal) and m.required for m in field.metadata)
+        if any(isinstance(mark, SetHere) for mark in field.metadata):
+            continue
+        at_the_door = any(map(is_required_at_door, field.metadata))
         strategy = sent_for(field.annotation, field.metadata)
         place = required if at_the_door or field.is_required() else optional
         place[field.alias or attribute] = strategy
     known = st.fixed_dictionaries(required, optional=optional)
+    if model is RepairOrderLinked:  # one or the other
+        known = known.filter(bool)
     unknown = st.dictionaries(TEXTS.map("x-{}".format), UNKNOWN.filter(lambda v: v is not None))
     return st.builds(lambda one, other: one | other, known, unknown)
 
@@ -170,8 +179,10 @@ def aside_of(event: NewEvent) -> dict[str, Any]:
 
 
 def put_together(event: NewEvent) -> dict[str, Any]:
+    """Both sides, without what nobody sent."""
     both: dict[str, Any] = join(orjson.loads(event.data), aside_of(event))
-    return both
+    set_here = CATALOG[event.type].forms[-1].shape.set_here
+    return {name: value for name, value in both.items() if name not in set_here}
 
 
 @settings(deadline=None)
@@ -221,9 +232,10 @@ def both_ways(item: dict[str, Any]) -> tuple[Any, Any]:
     """What each way reads; None of what isn't usual, and of what can't be accepted."""
     latest = NOW + timedelta(minutes=10)
     stores = {"SH01"}.__contains__
-    quick = parse._at_once(item, Limits(), latest, stores, CATALOG)
+    names = [Naming(SECRET, "SH01") for _ in range(2)]
+    quick = parse._at_once(item, Limits(), latest, stores, CATALOG, names[0])
     try:
-        careful = parse._step_by_step(item, Limits(), latest, stores, CATALOG)
+        careful = parse._step_by_step(item, Limits(), latest, stores, CATALOG, names[1])
     except parse._RefusedError:
         return comparable(quick), None
     return comparable(quick), comparable(careful)

@@ -1,5 +1,6 @@
 """From bytes to events: the three modes of CloudEvents over HTTP, and J19."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -383,6 +384,10 @@ def test_the_careful_readers_take_what_the_quick_one_takes(text: str) -> None:
 @example("[1e400]")
 @example('{"a":["\\ud800",{}]}')
 @example("[[],{}")
+@example("[[1] ] ]\n]")
+@example("[[[]]]]]")
+@example('{"a":[[]]]}')
+@example("[[}")
 def test_values_too_deep_for_recursion_end_where_others_do(text: str) -> None:
     def end(read: Callable[[str, int], int]) -> int | None:
         try:
@@ -391,6 +396,16 @@ def test_values_too_deep_for_recursion_end_where_others_do(text: str) -> None:
             return None
 
     assert end(wire._end_of_value) == end(lambda *at: wire._DECODER.raw_decode(*at)[1])
+
+
+def test_j19_brackets_take_no_longer_than_other_bytes() -> None:
+    """Five million levels took seconds, in which everybody else waited."""
+    deep = b"[" * 5_000_000 + b"]" * 5_000_000
+    begin = time.process_time()
+    message = read_message(b"[" + deep + b",1]", BATCH)
+    assert time.process_time() - begin < 1.5
+    assert message.item(0).body == deep
+    assert message.items[1] == 1
 
 
 def test_j19_of_an_event_that_is_too_deep_the_place_is_named() -> None:

@@ -554,8 +554,8 @@ def test_a_work_type_that_is_no_text_is_invalid(work_type: object, code: str) ->
     assert refused(opened(work_type=work_type))[1] == {("/data/work_type", code)}
 
 
-@pytest.mark.parametrize("advisor", ["张三", "A 07", "", "A" * 33, 7])
-def test_a_reference_that_is_no_staff_number_is_invalid(advisor: object) -> None:
+@pytest.mark.parametrize("advisor", ["", " \t\u200b", "A" * 129, "\ud800", "王\0伟", 7, ["A07"]])
+def test_what_is_neither_a_staff_number_nor_a_name_is_invalid(advisor: object) -> None:
     reason, faults = refused(opened(advisor=advisor))
     assert (reason, {pointer for pointer, _ in faults}) == ("invalid-data", {"/data/advisor"})
 

@@ -1,0 +1,308 @@
+"""Names as references: who stands behind them, which of them nobody knows yet, and the answer."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, TypeVar, cast
+
+from app.db.names import NameRepository
+from app.db.subjects import Kept
+from app.db.timelines import TimelineRepository
+from app.domain.complaint import Complaint
+from app.domain.errors import ConflictError, Fault, InvalidInputError
+from app.domain.events.envelope import Kind, NewEvent
+from app.domain.events.names import is_surrogate, staff_no_in, texts_beside
+from app.domain.events.staff import StaffRegistered
+from app.domain.fold import retracted
+from app.domain.follow_up import FollowUp
+from app.domain.mentions import KnownNames, with_members
+from app.domain.pages import Page, PageRequest, page_of
+from app.domain.repair_order import RepairOrder
+from app.domain.staff import Staff
+from app.services.appender import Appender
+from app.services.desk import Caller, PersonalFields
+from app.services.door import Door
+from app.services.stores import StoreDirectory
+from app.services.units import Answer, Command, CommandContext
+
+_SUBJECTS_ASKED: Final = 5
+"""In so many subjects the name behind a surrogate is looked for; in some it may be erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnresolvedName:
+    """A name that stands for nobody, or for several.
+
+    Attributes:
+        text: As somebody sent it; None where it is erased.
+        roles: As what it is named.
+        subjects: How many orders, follow-ups and complaints name it.
+        candidates: Staff numbers of those whose name it is, two at least; [] if nobody's.
+    """
+
+    surrogate: str
+    text: str | None
+    roles: list[str]
+    subjects: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+    candidates: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasGiven:
+    """What came of giving somebody an alias.
+
+    Attributes:
+        event: The registration that says so, to be retracted if that was wrong; None if the alias
+            was theirs already.
+    """
+
+    staff_no: str
+    surrogate: str
+    event: NewEvent | None
+    version: int
+
+
+S = TypeVar("S", RepairOrder, FollowUp, Complaint)
+
+RenderAlias = Callable[[AliasGiven], bytes]
+
+
+class NameService:
+    """Knows who is meant, and takes the command that says so."""
+
+    def __init__(
+        self,
+        repository: NameRepository,
+        personal: PersonalFields,
+        timelines: TimelineRepository,
+        *,
+        appender: Appender,
+        door: Door,
+        stores: StoreDirectory,
+    ) -> None:
+        self._repository = repository
+        self._personal = personal
+        self._timelines = timelines
+        self._appender = appender
+        self._door = door
+        self._stores = stores
+
+    async def known(self, store_id: str) -> KnownNames:
+        """Get whom the store's surrogates stand for."""
+        return await self._repository.get_known(store_id)
+
+    async def texts(self, store_id: str, members: Collection[str | None]) -> dict[str, str]:
+        """Find the names of staff: registered ones of numbers, sent ones of surrogates.
+
+        Personal: who hands them on asks what the caller may see.
+        """
+        known = {member for member in members if member is not None}
+        surrogates = sorted(filter(is_surrogate, known))
+        numbers = sorted(known.difference(surrogates))
+        registered = await self._personal.find(store_id, Kind.STAFF, numbers)
+        texts = {
+            number: name
+            for number, fields in registered.items()
+            if (name := _name_in(fields)) is not None
+        }
+        return texts | await self._sent(store_id, surrogates)
+
+    async def _sent(self, store_id: str, surrogates: Collection[str]) -> dict[str, str]:
+        """Find the name that was last sent for each surrogate, in what was not retracted (A22)."""
+        if not surrogates:
+            return {}
+        subjects = await self._repository.list_subjects_naming(
+            store_id, surrogates, limit=_SUBJECTS_ASKED
+        )
+        gone = retracted(await self._timelines.list_retractions(store_id, subjects))
+        return {
+            surrogate: text
+            for sent in await self._repository.list_sent(store_id, subjects)
+            if (sent.source, sent.id) not in gone
+            for surrogate, text in texts_beside(sent.data, sent.aside)
+            if surrogate in surrogates
+        }
+
+    async def list_unresolved(self, store_id: str, page: PageRequest) -> Page[UnresolvedName]:
+        """List the names that stand for nobody or for several, the most frequent first.
+
+        Raises:
+            NotFoundError: There is no such store.
+        """
+        await self._stores.get(store_id)
+        known = await self.known(store_id)
+        found = await self._repository.list_named(
+            store_id,
+            without=known.resolved,
+            after=cast("tuple[int, str] | None", page.key(int, str)),
+            limit=page.limit + 1,
+        )
+        texts = await self._sent(store_id, [named.surrogate for named in found])
+        return page_of(
+            [
+                UnresolvedName(
+                    surrogate=named.surrogate,
+                    text=texts.get(named.surrogate),
+                    roles=named.roles,
+                    subjects=named.subjects,
+                    first_seen_at=named.first_seen_at,
+                    last_seen_at=named.last_seen_at,
+                    candidates=known.owners(named.surrogate),
+                )
+                for named in found
+            ],
+            page.limit,
+            lambda named: (named.subjects, named.surrogate),
+        )
+
+    async def give_alias(
+        self,
+        store_id: str,
+        staff_no: str,
+        *,
+        alias: str | None,
+        surrogate: str | None,
+        caller: Caller,
+        render: RenderAlias,
+    ) -> Answer:
+        """Say whose name an alias or a surrogate is; who isn't registered yet is from now on.
+
+        Harmless to repeat.
+
+        Raises:
+            InvalidInputError: Neither or both are given, or it is no name that anybody sent.
+            ConflictError: It is the name of somebody else.
+        """
+        await self._stores.get(store_id)
+        if (alias is None) == (surrogate is None):
+            raise InvalidInputError.at("", "one-of", "Give either an alias or a surrogate.")
+        if surrogate is not None:
+            alias = await self._alias_of(store_id, surrogate)
+        elif staff_no_in(alias) is not None:
+            raise InvalidInputError.at(
+                "/alias",
+                "staff-number",
+                "A text of this form is a staff number wherever it is sent, never a name.",
+            )
+        known = await self.known(store_id)
+        given: list[NewEvent] = []
+        keys: list[str] = []
+
+        def decide(context: CommandContext) -> list[NewEvent]:
+            caller.check_version(context, Kind.STAFF, staff_no)
+            event = self._registration(store_id, staff_no, alias, surrogate, context.now)
+            keys[:] = _alias_keys(event)
+            others = [other for other in known.owners(keys[0]) if other != staff_no]
+            if others:
+                raise ConflictError(
+                    f"That is the name of {' and '.join(others)} already. A name of two stands "
+                    "for neither: retract the registration that gave it to the wrong one.",
+                    state="taken",
+                )
+            state = context.find(Kind.STAFF, staff_no)
+            has = isinstance(state, Staff) and keys[0] in state.known_as
+            given[:] = [] if has else [event]
+            return given
+
+        def answer(context: CommandContext) -> Answer:
+            done = AliasGiven(
+                staff_no,
+                keys[0],
+                given[0] if given else None,
+                context.version(Kind.STAFF, staff_no),
+            )
+            return Answer(201 if given else 200, render(done))
+
+        return await self._appender.execute(
+            Command(
+                store_id,
+                reads={(Kind.STAFF, staff_no)},
+                decide=decide,
+                render=answer,
+                idempotency=caller.idempotency,
+            )
+        )
+
+    def _registration(
+        self,
+        store_id: str,
+        staff_no: str,
+        alias: str | None,
+        surrogate: str | None,
+        now: datetime,
+    ) -> NewEvent:
+        """Make the event that gives somebody one more alias.
+
+        Raises:
+            InvalidInputError: The alias can't be one.
+        """
+        if surrogate is not None:
+            payload = StaffRegistered(
+                aliases=None if alias is None else [alias], alias_keys=[surrogate]
+            )
+            return self._door.compose(
+                "staff.registered",
+                store_id=store_id,
+                subject=staff_no,
+                occurred_at=now,
+                payload=payload,
+            )
+        try:
+            event = self._door.make(
+                "staff.registered",
+                store_id=store_id,
+                subject=staff_no,
+                occurred_at=now,
+                data={"aliases": [alias]},
+                now=now,
+            )
+        except InvalidInputError as error:
+            raise InvalidInputError(
+                [Fault("/alias", fault.code, fault.detail) for fault in error.faults]
+            ) from None
+        if not _alias_keys(event):
+            raise InvalidInputError.at("/alias", "too-short", "There is nothing to be seen in it.")
+        return event
+
+    async def _alias_of(self, store_id: str, surrogate: str) -> str | None:
+        """Find the name behind a surrogate of this store; None where it is erased.
+
+        Raises:
+            InvalidInputError: Nothing in the store names it.
+        """
+        if not await self._repository.list_subjects_naming(store_id, [surrogate], limit=1):
+            raise InvalidInputError.at(
+                "/surrogate",
+                "unknown",
+                f"Nothing in store {store_id} names {surrogate}. The work list of unresolved "
+                "names has those that there are.",
+            )
+        return (await self._sent(store_id, [surrogate])).get(surrogate)
+
+
+def _alias_keys(event: NewEvent) -> list[str]:
+    payload = event.payload
+    return (payload.alias_keys or []) if isinstance(payload, StaffRegistered) else []
+
+
+def _name_in(fields: Mapping[str, Any]) -> str | None:
+    """Give the registered name, of who has none an alias."""
+    for name in (fields.get("name"), *(fields.get("aliases") or ())):
+        if isinstance(name, str):
+            return name
+    return None
+
+
+def in_words(kept: Kept[S], known: KnownNames) -> Kept[S]:
+    """Put staff numbers in the place of the surrogates of a state that stand for one."""
+    return replace(kept, state=with_members(kept.state, known))
+
+
+def spelled(wanted: Mapping[str, Any], known: KnownNames, *fields: str) -> dict[str, Any]:
+    """Let the fields of a filter that name a member take all that stands for that member."""
+    return {
+        name: known.spellings(value) if name in fields and value is not None else value
+        for name, value in wanted.items()
+    }

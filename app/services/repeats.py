@@ -1,0 +1,180 @@
+"""Snapshots that say nothing new: they append nothing, yet what they say is not lost.
+
+A DMS that exports sends most orders as they were. Each snapshot is compared with what its source
+last showed of the order up to its time; the same again is a duplicate. Until when a snapshot was
+repeated is kept beside the log. Where another one turns up late that belongs in between, the log
+gets the word that the earlier one was so again, so that an old snapshot never wins by arriving
+late.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from app.db.event_log import EventLog
+from app.db.state_rows import SubjectKey
+from app.domain.events.envelope import NewEvent
+from app.domain.events.retraction import EventRetracted
+from app.domain.events.snapshot import RepairOrderSnapshot
+from app.domain.fold import fold
+from app.domain.inferred import repeated_event
+from app.domain.repair_order import RepairOrder
+from app.domain.sightings import Sighting, in_force
+from app.services.group_states import Document, GroupStates
+
+_Repeats = dict[tuple[str, int], datetime]
+"""(store_id, seq of a snapshot) -> until when it was repeated."""
+
+
+class Repeats:
+    """The repeats of one group of appends."""
+
+    def __init__(self, log: EventLog, states: GroupStates) -> None:
+        self._log = log
+        self._states = states
+        self._views: dict[SubjectKey, list[Sighting]] = {}
+        self._stale: set[SubjectKey] = set()
+        self._read: dict[tuple[str, int], datetime | None] = {}
+        self._relied_on: set[tuple[str, int]] = set()
+        self._noted: _Repeats = {}
+        self._accepted: Sequence[NewEvent] = ()
+        self._orders: set[SubjectKey] = set()
+
+    def begin(self, events: Iterable[NewEvent], accepted: Sequence[NewEvent]) -> None:
+        """Begin with a unit.
+
+        Args:
+            events: The unit's.
+            accepted: What the unit appends so far; the caller adds to it.
+        """
+        self._accepted = accepted
+        self._orders = {
+            _subject(event) for event in events if type(event.payload) is RepairOrderSnapshot
+        }
+        self._views.clear()
+        self._stale.clear()
+
+    def accept(self, event: NewEvent, seq: int) -> None:
+        """Hear of an event that the unit appends under that seq."""
+        subject = _subject(event)
+        if type(event.payload) is EventRetracted:
+            self._stale.add(subject)
+        elif type(event.payload) is RepairOrderSnapshot:
+            sighting = Sighting(event.occurred_at, seq, event.source, event.id, event.content_hash)
+            self._show(event, sighting)
+
+    async def find(self, event: NewEvent) -> int | None:
+        """Find the seq of what a snapshot repeats; None where it is news.
+
+        It repeats what its source last showed of the order as of its time, if that is the same.
+        """
+        shown = in_force(await self._view(event), event.source, event.occurred_at)
+        return shown.seq if shown is not None and shown.content == event.content_hash else None
+
+    async def said_again(
+        self, event: NewEvent, same: int | None, *, seq: int, next_seq: int
+    ) -> NewEvent | None:
+        """Make the word that a snapshot was so again, where one is needed.
+
+        Args:
+            event: A snapshot that was taken in.
+            same: The seq of the same one in the log; None if it is news itself.
+            seq: The seq of the last event that was accepted: if it is news, its own.
+            next_seq: The seq of what is made.
+        """
+        if same is None:
+            return await self._overtaken(event, seq, next_seq)
+        view = await self._view(event)
+        shown = in_force(view, event.source, event.occurred_at)
+        if shown is not None and shown.content == event.content_hash:
+            key = event.store_id, shown.seq
+            if event.occurred_at > max(shown.at, self._noted.get(key, shown.at)):
+                self._noted[key] = event.occurred_at
+            return None
+        # under its old identity, though another one was so in between
+        before = [known for known in view if known.seq == same and known.at < event.occurred_at]
+        return self._again(event, before[0], event.occurred_at, next_seq) if before else None
+
+    async def _overtaken(self, event: NewEvent, seq: int, next_seq: int) -> NewEvent | None:
+        """Let what was in force before a late snapshot be so again, if it was repeated since."""
+        others = [known for known in await self._view(event) if known.seq != seq]
+        before = in_force(others, event.source, event.occurred_at)
+        if before is None:
+            return None
+        until = await self._until(event, before)
+        if until is None or until <= event.occurred_at:
+            return None
+        if in_force(others, event.source, until) is not before:
+            return None  # it was repeated after yet another one
+        return self._again(event, before, until, next_seq)
+
+    def rows(self, document: Document) -> None:
+        """Add to what is written: repeats, and those that were relied on."""
+        if self._noted:
+            document["snapshot_repeat"] = [
+                _row(key, last_at) for key, last_at in sorted(self._noted.items())
+            ]
+        if self._relied_on:
+            document["repeats_read"] = [
+                _row(key, self._read[key]) for key in sorted(self._relied_on)
+            ]
+
+    def _again(self, event: NewEvent, sighting: Sighting, at: datetime, next_seq: int) -> NewEvent:
+        self._show(
+            event, Sighting(at, sighting.seq, sighting.source, sighting.id, sighting.content)
+        )
+        return repeated_event(event, sighting, at=at, seq=next_seq)
+
+    def _show(self, event: NewEvent, sighting: Sighting) -> None:
+        view = self._views[_subject(event)]
+        view.append(sighting)
+        view.sort(key=lambda known: known.at)
+
+    async def _view(self, event: NewEvent) -> list[Sighting]:
+        """The sightings of an order, with those of this unit so far."""
+        subject = _subject(event)
+        if subject in self._stale:
+            self._stale.discard(subject)
+            self._views[subject] = await self._folded(subject)
+        elif subject not in self._views:
+            self._views[subject] = list(self._states.sightings(subject))
+        return self._views[subject]
+
+    async def _folded(self, subject: SubjectKey) -> list[Sighting]:
+        """The sightings of an order of which this unit retracts something."""
+        store_id, kind, key = subject
+        logged = await self._log.read_subjects(store_id, [(kind, key)])
+        head = self._states.heads[store_id]
+        events = logged[kind, key] + self._states.entered_of(subject)
+        events += [
+            event.logged(seq, head.recorded_at)
+            for seq, event in enumerate(self._accepted, start=head.seq + 1)
+            if _subject(event) == subject
+        ]
+        state = fold(kind, key, events)
+        return list(state.sightings) if isinstance(state, RepairOrder) else []
+
+    async def _until(self, event: NewEvent, sighting: Sighting) -> datetime | None:
+        """Until when a snapshot was repeated, as far as the database and this group know."""
+        key = event.store_id, sighting.seq
+        if key not in self._read:
+            seqs = {sighting.seq for view in self._views.values() for sighting in view} | {
+                sighting.seq
+                for subject in self._orders
+                for sighting in self._states.sightings(subject)
+            }
+            found = await self._log.read_repeats(event.store_id, sorted(seqs))
+            for seq in seqs:
+                self._read.setdefault((event.store_id, seq), found.get(seq))
+        self._relied_on.add(key)
+        known = [at for at in (self._read[key], self._noted.get(key)) if at is not None]
+        return max(known, default=None)
+
+
+def _subject(event: NewEvent) -> SubjectKey:
+    return event.store_id, event.kind, event.key
+
+
+def _row(key: tuple[str, int], last_at: datetime | None) -> dict[str, Any]:
+    store_id, seq = key
+    return {"store_id": store_id, "seq": seq, "last_at": last_at}

@@ -1,0 +1,97 @@
+"""Separated values: CSV, TSV and their kin, read as a stream."""
+
+import csv
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, TextIO
+
+from app.domain.cells import Cell, Row
+from app.services.sheet_reading.content import Source, encoding_of
+from app.services.sheet_reading.sheet import Sheet, SheetError
+from app.services.sheet_reading.table import LOOK_AHEAD, find_heading, rows_below
+
+MAX_LINE: Final = 1 << 20
+"""Characters of the longest line."""
+
+_DELIMITERS: Final = ",\t;|"
+_SAYS: Final = "sep="
+"""With which Excel lets the first line name the delimiter."""
+
+
+def open_separated(source: Source, *, header_row: int | None) -> Sheet:
+    """Read a file of separated values; flat memory for any length."""
+    encoding = encoding_of(source)
+    name = source.path.name
+    with source.text(encoding) as stream:
+        sample = list(islice(lines_of(stream, name), LOOK_AHEAD))
+    delimiter = _delimiter(sample)
+
+    def grid() -> Iterator[list[str]]:
+        with source.text(encoding) as stream:
+            number = 0
+            try:
+                for cells in csv.reader(lines_of(stream, name), delimiter=delimiter, strict=True):
+                    number += 1
+                    if number == 1 and ",".join(cells).startswith(_SAYS):
+                        cells = []  # noqa: PLW2901 - the line is no row, but it counts
+                    yield cells
+            except csv.Error as error:
+                message = (
+                    f"Row {number + 1} of {name} can't be read ({error}): a quotation mark is "
+                    "missing or stands in the middle of a value."
+                )
+                raise SheetError("corrupt", message) from None
+
+    first: list[list[Cell]] = [list(cells) for cells in islice(grid(), LOOK_AHEAD)]
+    heading = find_heading(first, name=name, header_row=header_row)
+
+    def rows() -> Iterator[Row]:
+        return rows_below(grid(), heading)
+
+    return Sheet(
+        "csv",
+        heading.columns,
+        None,
+        rows,
+        source.share_read,
+        places=heading.places,
+        header_row=heading.row + 1,
+        above=first[: heading.top],
+        encoding=encoding,
+        delimiter=delimiter,
+        compressed=source.compressed,
+    )
+
+
+def lines_of(stream: TextIO, name: str, *, limit: int = MAX_LINE) -> Iterator[str]:
+    """Give the lines of a text as written.
+
+    Raises:
+        SheetError: One is longer than what is taken; no more than that of it is held.
+    """
+    number = 0
+    while line := stream.readline(limit):
+        number += 1
+        if len(line) == limit and line[-1] not in "\r\n":
+            message = (
+                f"Line {number} of {name} has more than {limit} characters: the file is no table "
+                "of lines, or its line ends are lost."
+            )
+            raise SheetError("line-too-long", message)
+        yield line
+
+
+def _delimiter(sample: list[str]) -> str:
+    """Tell what separates the values: what gives most rows of the same, large width."""
+    said = sample[0].strip().strip('"') if sample else ""
+    if said.startswith(_SAYS) and len(said) > len(_SAYS):
+        return said[len(_SAYS)]
+
+    def fits(delimiter: str) -> int:
+        try:
+            widths = [len(cells) for cells in csv.reader(sample, delimiter=delimiter) if cells]
+        except csv.Error:
+            return 0
+        return max(((width - 1) * widths.count(width) for width in set(widths)), default=0)
+
+    return max(_DELIMITERS, key=fits)

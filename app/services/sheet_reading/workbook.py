@@ -1,0 +1,182 @@
+"""Workbooks: .xlsx and .xls (and whatever else calamine opens), one sheet of them."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from lxml import etree
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
+
+from app.domain.cells import FORMULA_WITHOUT_VALUE
+from app.services.sheet_reading.content import MAX_UNPACKED, Source
+from app.services.sheet_reading.sheet import Format, Sheet, SheetError
+from app.services.sheet_reading.table import LOOK_AHEAD, Cells, Spans, find_heading, rows_below
+
+_ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
+_CELL: Final = re.compile(rb"<c ([^>]*)>(.*?)</c>", re.DOTALL)
+_PLACE: Final = re.compile(rb'\br="([A-Z]+)([0-9]+)"')
+_VALUE: Final = re.compile(rb"<v[^>]*>([^<]+)</v>")
+_MAIN: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_LINK: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+
+_Odd = Mapping[tuple[int, int], str]
+"""Cells that the library reads as empty though they hold an error: row and column, from 0."""
+
+
+def open_workbook(
+    source: Source, kind: Format, *, sheet: str | None, header_row: int | None
+) -> Sheet:
+    """Read a sheet of a workbook.
+
+    Args:
+        source: The file.
+        kind: What it is.
+        sheet: Name or number (from 1) of the sheet; None: the first visible one with cells.
+        header_row: Row of the heading, from 1, where that is known.
+    """
+    name, content = source.path.name, source.read_all()
+    if kind == "xls" and _ENCRYPTED in content:
+        raise _encrypted(name)
+    if kind == "xlsx":
+        _check_size(content, name)
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        chosen = _choose(workbook, sheet, name)
+    except PasswordError:
+        raise _encrypted(name) from None
+    except (CalamineError, OSError) as error:
+        words = f"{name} can't be opened as a workbook ({error}). Open it and save it again."
+        raise SheetError("corrupt", words) from None
+    spans: Spans = [
+        (top, left, bottom, right)
+        for (top, left), (bottom, right) in chosen.merged_cell_ranges or ()
+    ]
+    odd = _odd_cells(content, chosen.name) if kind == "xlsx" else {}
+
+    def grid() -> Iterator[Cells]:
+        # the library leaves out the columns before the first cell, but not the rows
+        before = [""] * (0 if chosen.start is None else chosen.start[1])
+        for row, cells in enumerate(chosen.iter_rows()):
+            yield _mended(row, [*before, *cells], odd)
+
+    first: list[Cells] = [cells for _, cells in zip(range(LOOK_AHEAD), grid(), strict=False)]
+    heading = find_heading(
+        first, name=f"Sheet {chosen.name!r} of {name}", header_row=header_row, spans=spans
+    )
+    total = 0 if chosen.end is None else chosen.end[0] - heading.row
+    return Sheet(
+        kind,
+        heading.columns,
+        total,
+        lambda: rows_below(grid(), heading, spans=spans),
+        lambda: None,
+        name=chosen.name,
+        names=workbook.sheet_names,
+        places=heading.places,
+        header_row=heading.row + 1,
+        above=first[: heading.top],
+        compressed=source.compressed,
+    )
+
+
+def _check_size(content: bytes, name: str) -> None:
+    """Refuse a package that unpacks to more than is held in memory."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as package:
+            size = sum(member.file_size for member in package.infolist())
+    except zipfile.BadZipFile as error:
+        message = f"{name} is a damaged or incomplete workbook ({error}). Save or copy it again."
+        raise SheetError("corrupt", message) from None
+    if size > MAX_UNPACKED:
+        message = f"{name} unpacks to more than {MAX_UNPACKED >> 20} MiB. Save it in parts."
+        raise SheetError("too-large", message)
+
+
+def _choose(workbook: CalamineWorkbook, sheet: str | None, name: str) -> CalamineSheet:
+    names = workbook.sheet_names
+    if sheet is not None:
+        if sheet in names:
+            return workbook.get_sheet_by_name(sheet)
+        if sheet.isdecimal() and 1 <= int(sheet) <= len(names):
+            return workbook.get_sheet_by_index(int(sheet) - 1)
+        listed = ", ".join(names)
+        message = f"{name} has no sheet {sheet!r}. Its sheets are: {listed}."
+        raise SheetError("no-such-sheet", message)
+    for index, about in enumerate(workbook.sheets_metadata):
+        if about.visible == SheetVisibleEnum.Visible and about.typ == SheetTypeEnum.WorkSheet:
+            found = workbook.get_sheet_by_index(index)
+            if found.end is not None:
+                return found
+    raise SheetError("empty", f"{name} has no visible sheet with anything in it.")
+
+
+def _encrypted(name: str) -> SheetError:
+    message = f"{name} is protected by a password. Remove the password and save it again."
+    return SheetError("encrypted", message)
+
+
+def _mended(row: int, cells: Cells, odd: _Odd) -> Cells:
+    if not odd:
+        return cells
+    return [odd.get((row, column), cell) for column, cell in enumerate(cells)]
+
+
+def _odd_cells(content: bytes, sheet: str) -> _Odd:
+    """Find the cells that hold an error, or a formula that was never computed.
+
+    The library gives "" for both, as for an empty cell; what looks absent would be lost.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as package:
+        member = _member(package, sheet)
+        xml = b"" if member is None else package.read(member)
+    odd: dict[tuple[int, int], str] = {}
+    if b't="e"' not in xml and b"<f" not in xml:
+        return odd
+    for match in _CELL.finditer(xml):
+        attributes, inner = match[1], match[2]
+        value = _VALUE.search(inner)
+        if b't="e"' in attributes:
+            text = "#N/A" if value is None else value[1].decode("utf-8", "replace")
+        elif value is None and b"<f" in inner and b't="str"' not in attributes:
+            text = FORMULA_WITHOUT_VALUE
+        else:
+            continue
+        if place := _PLACE.search(attributes):
+            odd[int(place[2]) - 1, _number(place[1].decode())] = text
+    return odd
+
+
+def _member(package: zipfile.ZipFile, sheet: str) -> str | None:
+    """Find the part of a package that holds a sheet."""
+    names = set(package.namelist())
+    if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
+        return None
+    parser = etree.XMLParser(resolve_entities=False, no_network=True)
+    book = etree.fromstring(package.read("xl/workbook.xml"), parser)
+    links = etree.fromstring(package.read("xl/_rels/workbook.xml.rels"), parser)
+    wanted = next(
+        (node.get(_LINK) for node in book.iter(f"{_MAIN}sheet") if node.get("name") == sheet), None
+    )
+    for link in links:
+        if link.get("Id") == wanted:
+            target = str(link.get("Target")).lstrip("/")
+            member = target if target.startswith("xl/") else f"xl/{target}"
+            return member if member in names else None
+    return None
+
+
+def _number(letters: str) -> int:
+    """Return the number of a column, from 0."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - 64
+    return number - 1

@@ -1,0 +1,215 @@
+"""Sheets that go through the inbox come back with their faults marked, and go in when mended."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import orjson
+import pytest
+
+from app.db.engine import Pool
+from app.domain.access import LOCAL
+from app.domain.imports import FAULT_COLUMN, ImportState
+from app.domain.pages import PageRequest
+from app.domain.quarantine import QuarantineFilter, QuarantineState
+from app.factory import Factory
+from app.services import fault_sheets
+from tests.support.inbox import watch
+from tests.support.logs import check_store
+from tests.support.shop_sheets import COLUMNS, MAPPING, as_csv, as_html, order, save_xls, save_xlsx
+
+ROWS = [
+    order(1),
+    order(2, 里程=-5),
+    order(3, 进厂时间="昨天"),
+    order(4, 服务顾问=""),
+    order(5),
+]
+"""Two good ones; one that the door refuses, two that can't be read."""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    folder = tmp_path / "S1"
+    folder.mkdir()
+    (folder / "mapping.yaml").write_text(MAPPING, encoding="utf-8")
+    return folder
+
+
+def _save_html(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+    path.write_bytes(as_html(rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "save", "returned"),
+    [
+        ("清单.xlsx", save_xlsx, "清单.xlsx"),
+        ("清单.xls", save_xls, "清单.xlsx"),
+        ("page.xls", _save_html, "page.xlsx"),
+    ],
+)
+async def test_a_workbook_comes_back_marked_and_goes_in_when_mended(
+    factory: Factory,
+    pool: Pool,
+    shop: Path,
+    name: str,
+    save: Callable[[Path, Sequence[Sequence[Any]]], None],
+    returned: str,
+) -> None:
+    inbox = watch(factory, shop.parent)
+    save(shop / name, ROWS)
+    assert await inbox.tick() == 1
+    (record,) = (await inbox.list_page("S1", PageRequest(), state=None)).items
+    assert record.state is ImportState.FAULTS
+    assert record.summary is not None
+    assert record.summary.mapping == "/dms/shop v3"
+    counts = record.summary.counts
+    assert (counts.rows, counts.accepted, counts.quarantined) == (5, 7, 3)
+    marked = shop / "faults" / returned
+    assert record.moved_to == f"faults/{returned}"
+    workbook = openpyxl.load_workbook(marked)
+    page = workbook.active
+    assert page is not None
+    lines = list(page.iter_rows())
+    assert [cell.value for cell in lines[0]] == [*COLUMNS, FAULT_COLUMN]
+    said = [str(line[-1].value or "") for line in lines[1:]]
+    assert [bool(text) for text in said] == [False, True, True, True, False]
+    assert "[里程]" in said[1]
+    assert "[进厂时间]" in said[2]
+    assert lines[2][4].comment is not None
+    assert lines[2][4].fill.fgColor.rgb.endswith("FFC7CE")
+    lines[2][4].value = 12002
+    lines[3][1].value = "2026-06-01 09:03"
+    lines[4][3].value = "A1"
+    workbook.save(shop / name)
+    marked.unlink()
+    assert await inbox.tick() == 1
+    again = (await inbox.list_page("S1", PageRequest(), state=None)).items[0]
+    assert again.state is ImportState.DONE, again.summary
+    assert again.summary is not None
+    assert (again.summary.counts.accepted, again.summary.counts.duplicate) == (3, 7)
+    sent = [event for event in await check_store(pool) if event.source == "/dms/shop"]
+    assert len(sent) == 10
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter", "end"),
+    [
+        ("utf-8", ",", "\n"),
+        ("gb18030", ",", "\r\n"),
+        ("utf-8-sig", ";", "\r\n"),
+        ("utf-16", "\t", "\n"),
+    ],
+)
+async def test_separated_values_come_back_in_their_own_encoding(
+    factory: Factory, pool: Pool, shop: Path, encoding: str, delimiter: str, end: str
+) -> None:
+    inbox = watch(factory, shop.parent)
+    rows = [*ROWS, order(6, 维修类型="多\n行"), order(7, 维修类型="=cmd|' /C calc'!A0", 里程=-1)]
+    sent = as_csv(rows, encoding=encoding, delimiter=delimiter, end=end)
+    (shop / "清单.csv").write_bytes(sent)
+    assert await inbox.tick() == 1
+    back = (shop / "faults" / "清单.csv").read_bytes()
+    text = back.decode(encoding)
+    assert (b"\r\n" in back) == ("\r\n" in end) or encoding == "utf-16"
+    lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    assert lines[0] == [*COLUMNS, FAULT_COLUMN]
+    assert [line[:7] for line in lines[1:]] == [list(map(str, row)) for row in rows]
+    assert [len(line) > 7 for line in lines[1:]] == [False, True, True, True, False, False, True]
+    mended = (
+        text.replace(",-5,", ",12002,").replace(";-5;", ";12002;").replace("\t-5\t", "\t12002\t")
+    )
+    (shop / "清单.csv").write_bytes(mended.encode(encoding))
+    assert await inbox.tick() == 1
+    second = (await inbox.list_page("S1", PageRequest(), state=None)).items[0]
+    assert second.summary is not None
+    assert second.summary.counts.accepted == 1
+    again = (shop / "faults" / "清单 (2).csv").read_bytes().decode(encoding)
+    heading = next(csv.reader(io.StringIO(again, newline=""), delimiter=delimiter))
+    assert heading == [*COLUMNS, FAULT_COLUMN], "the column of the first return is used again"
+
+
+async def test_a_row_that_can_not_be_read_lies_in_quarantine_and_is_replayed(
+    factory: Factory, pool: Pool, tmp_path: Path
+) -> None:
+    mapping = tmp_path / "m.yaml"
+    mapping.write_text(MAPPING, encoding="utf-8")
+    sheet = tmp_path / "a.csv"
+    sheet.write_bytes(as_csv([order(1, 维修类型="一般维修", 进厂时间="昨天", 结算时间="明天")]))
+    for _ in range(2):
+        with await factory.imports.import_file(
+            sheet, store_id="S1", mapping=mapping, principal=LOCAL
+        ) as report:
+            assert report.counts.quarantined == 1
+            assert [fault.column for fault in report.faults] == ["进厂时间", "结算时间"]
+    (item,) = (
+        await factory.quarantine.list_page(QuarantineFilter(), PageRequest(), principal=LOCAL)
+    ).items
+    assert (item.store_id, item.source, item.seen_count) == ("S1", "/dms/shop", 2)
+    assert item.item.content_type == "application/vnd.servicelane.row+json"
+    assert orjson.loads(item.item.body)["row"]["进厂时间"] == "昨天"
+    assert [fault.pointer for fault in item.faults] == ["/row/进厂时间", "/row/结算时间"]
+    assert "昨天" not in str(item.faults), "what is said of it is seen by those who may not see it"
+    waits = await factory.quarantine.replay(item.quarantine_id, principal=LOCAL)
+    assert waits.state is QuarantineState.WAITING
+    assert waits.faults[0].code == "unknown-mapping"
+    await factory.mappings.put(MAPPING, principal=LOCAL)
+    waits = await factory.quarantine.replay(item.quarantine_id, principal=LOCAL)
+    assert [fault.pointer for fault in waits.faults] == ["/row/进厂时间", "/row/结算时间"]
+    mended = item.item.body.replace("昨天".encode(), b"2026-06-01 09:01").replace(
+        "明天".encode(), b"2026-06-01 16:01"
+    )
+    await pool.execute("UPDATE quarantine SET body = $1", mended)
+    done = await factory.quarantine.replay(item.quarantine_id, principal=LOCAL)
+    assert done.state is QuarantineState.REPLAYED
+    assert done.seq == 2
+    assert [event.type for event in await check_store(pool)][:2] == [
+        "repair_order.opened",
+        "repair_order.settled",
+    ]
+
+
+async def test_a_sheet_that_breaks_off_comes_back_with_a_list_and_a_word(
+    factory: Factory, pool: Pool, shop: Path
+) -> None:
+    inbox = watch(factory, shop.parent)
+    rows = [order(1), order(2, 里程=-5), *(order(number) for number in range(3, 100))]
+    (shop / "a.csv").write_bytes(as_csv(rows) + b'"RO99')
+    assert await inbox.tick() == 1
+    (record,) = (await inbox.list_page("S1", PageRequest(), state=None)).items
+    assert record.state is ImportState.FAULTS
+    assert record.summary is not None
+    assert record.summary.problem is not None
+    assert "quotation mark" in record.summary.problem
+    assert record.summary.counts.accepted == 2 * 99 - 1
+    names = {path.name for path in (shop / "faults").iterdir() if path.is_file()}
+    assert len(names) == 2
+    assert any(name.endswith(".txt") for name in names)
+
+
+async def test_a_large_sheet_is_written_anew_with_its_rows_in_place(
+    factory: Factory, pool: Pool, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault_sheets, "_MOST_CELLS", 1)
+    inbox = watch(factory, shop.parent)
+    rows = [order(1), order(2, 里程=-5), order(3, 维修类型="=1+1")]
+    save_xlsx(shop / "a.xlsx", rows, title="示例店 结算清单")
+    workbook = openpyxl.load_workbook(shop / "a.xlsx")
+    page = workbook.active
+    assert page is not None
+    page.insert_rows(4)
+    page.merge_cells("D3:D4")
+    workbook.save(shop / "a.xlsx")
+    assert await inbox.tick() == 1
+    back = openpyxl.load_workbook(shop / "faults" / "a.xlsx").active
+    assert back is not None
+    lines = [list(line) for line in back.iter_rows(values_only=True)]
+    assert lines[0][0] == "示例店 结算清单"
+    assert lines[1] == [*COLUMNS, FAULT_COLUMN]
+    assert [line[0] for line in lines[2:]] == ["RO00001", None, "RO00002", "RO00003"]
+    assert "[里程]" in str(lines[4][-1])
+    assert back.cell(5, 5).comment is not None
+    assert back.cell(6, 3).data_type != "f", "a text is never a formula"

@@ -1,0 +1,266 @@
+"""Files as shops have them: whatever they are called, however they are broken."""
+
+import csv
+import gzip
+import tracemalloc
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import openpyxl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openpyxl.worksheet.worksheet import Worksheet
+
+from app.domain.mapping.loading import read_mapping
+from app.domain.mapping.source_mapping import Context
+from app.services.sheet_reading import SheetError, open_sheet
+from tests.support.sheets import WAYS, as_csv, as_xlsx
+
+TABLE: list[list[Any]] = [
+    ["结算单清单", None, None, None],
+    ["打印时间：2026-01-07 09:00", None, None, None],
+    ["工单号", "客户", "进厂时间", "工时费"],
+    ["RO1", "客户,“甲”\n一号", datetime.fromisoformat("2026-01-05 09:30"), 1234.5],
+    [None, None, None, None],
+    ["RO2", "客户 乙", datetime.fromisoformat("2026-01-06 17:00"), -20],
+]
+
+
+def read(path: Path, **where: Any) -> list[dict[str, Any]]:
+    with open_sheet(path, **where) as sheet:
+        return [dict(row.cells) for row in sheet.rows()]
+
+
+def refusal(path: Path, **where: Any) -> SheetError:
+    with pytest.raises(SheetError) as caught, open_sheet(path, **where) as sheet:
+        list(sheet.rows())
+    assert path.name in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_is_told_by_its_content(tmp_path: Path, way: str) -> None:
+    path = WAYS[way](tmp_path / "export.xls", TABLE)
+    with open_sheet(path) as sheet:
+        assert sheet.columns == ("工单号", "客户", "进厂时间", "工时费")
+        assert (sheet.header_row, len(sheet.above)) == (3, 2)
+        rows = list(sheet.rows())
+        assert [row.number for row in rows] == [4, 6]
+        assert [row.cells["工单号"] for row in rows] == ["RO1", "RO2"]
+        assert list(sheet.rows()) == rows  # again from the first one
+
+
+MAPPING = read_mapping(
+    """
+source: /dms/sheet/same
+version: 1
+emits:
+  - type: repair_order.settled
+    subject: 工单号
+    time: 结算时间
+    fields:
+      amounts.labor: 工时费
+      parts_requested: 项数
+  - type: customer.registered
+    subject: 工单号
+    time: 结算时间
+    fields: {name: 客户}
+"""
+)
+FIRST = datetime.fromisoformat("2000-01-01 00:00")
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+TEXT = st.text(
+    st.characters(codec="gb18030", exclude_categories=("C", "Z"), exclude_characters='"='),
+    min_size=1,
+    max_size=8,
+).map(lambda text: f"客{text}")
+ROWS = st.lists(
+    st.tuples(
+        st.integers(1, 10**9).map("RO{}".format),
+        TEXT,
+        st.integers(0, 3 * 10**9).map(lambda seconds: FIRST + timedelta(seconds=seconds)),
+        st.decimals(-(10**7), 10**7, places=2).map(float),
+        st.none() | st.integers(0, 10**6),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(ROWS)
+def test_the_same_table_gives_the_same_events_in_whatever_form(
+    tmp_path: Path, rows: list[tuple[Any, ...]]
+) -> None:
+    table = [["工单号", "客户", "结算时间", "工时费", "项数"], *rows]
+    told = {}
+    for way, write in WAYS.items():
+        with open_sheet(write(tmp_path / "table", table)) as sheet:
+            context = Context("S1", SHANGHAI, secret=b"secret")
+            told[way] = [
+                (row.number, row.events, row.faults)
+                for row in MAPPING.read_all(sheet.rows(), context=context)
+            ]
+    for way in WAYS:
+        assert told[way] == told["utf-8"], way
+    assert all(not faults for _, _, faults in told["xlsx"])
+    assert sum(len(events) for _, events, _ in told["xlsx"]) == 2 * len(rows)
+
+
+def sheet_of(path: Path) -> tuple[openpyxl.Workbook, Worksheet]:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
+    return book, sheet
+
+
+def test_merged_headings_and_groups_of_rows(tmp_path: Path) -> None:
+    book, sheet = sheet_of(tmp_path)
+    for place, text in {"B2": "工单号", "C2": "费用", "E2": "备注", "F2": "备注"}.items():
+        sheet[place] = text
+    sheet["C3"], sheet["D3"] = "工时费", "材料费"
+    for area in ("B2:B3", "C2:D2", "E2:E3", "F2:F3", "B4:B5"):
+        sheet.merge_cells(area)
+    sheet["B4"], sheet["C4"], sheet["C5"], sheet["G5"] = "RO1", 10, 20, "x"
+    book.save(tmp_path / "merged.xlsx")
+    with open_sheet(tmp_path / "merged.xlsx") as found:
+        assert found.columns == ("工单号", "工时费", "材料费", "备注", "备注 (2)", "column G")
+        rows = list(found.rows())
+    assert [(row.cells["工单号"], row.cells["工时费"]) for row in rows] == [
+        ("RO1", 10),
+        ("RO1", 20),
+    ]
+    assert rows[1].raw[1] == ""  # as it lies in the sheet
+    assert rows[1].cells["column G"] == "x"
+
+
+def test_what_a_workbook_can_not_say_is_not_taken_for_empty(tmp_path: Path) -> None:
+    book, sheet = sheet_of(tmp_path)
+    sheet.append(["工单号", "工时费", "材料费", "合计"])
+    sheet.append(["RO1", "#N/A", "=1+1", None])
+    book.save(tmp_path / "odd.xlsx")
+    assert read(tmp_path / "odd.xlsx") == [
+        {"工单号": "RO1", "工时费": "#N/A", "材料费": "#FORMULA?", "合计": ""}
+    ]
+
+
+def test_sheets_are_chosen_by_name_by_number_or_as_the_first_that_shows(tmp_path: Path) -> None:
+    book, first = sheet_of(tmp_path)
+    first.sheet_state = "hidden"
+    first.append(["隐藏", "x"])
+    book.create_sheet("空")
+    for name in ("一月", "二月"):
+        book.create_sheet(name).append(["月份", name])
+    path = tmp_path / "months.xlsx"
+    book.save(path)
+    with open_sheet(path) as sheet:
+        assert (sheet.name, sheet.names) == ("一月", ["Sheet", "空", "一月", "二月"])
+    with open_sheet(path, sheet="4") as sheet:
+        assert sheet.name == "二月"
+    error = refusal(path, sheet="三月")
+    assert error.code == "no-such-sheet"
+    assert "一月, 二月" in str(error)
+
+
+def test_records_are_found_in_whatever_is_around_them(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    for text, count in (
+        ('[{"a": 1}, {"a": 2}]', 2),
+        ('{"data": {"total": 2, "list": [{"a": 1}, {"a": 2}]}}', 2),
+        ('{"repair_order_id": "R1", "jobs": [{"a": 1}, {"a": 2}]}', 1),
+        ('{"a": 1}\n\n{"a": 2}\r\n{"a": 3}', 3),
+        ('{\n "a": 1\n}', 1),
+    ):
+        path.write_text(text)
+        assert len(read(path)) == count, text
+    path.write_text('{"x": {"orders": [{"a": 1}], "jobs": []}}')
+    assert read(path, sheet="x.orders") == [{"a": 1}]
+    assert refusal(path, sheet="x.none").code == "no-such-sheet"
+
+
+def test_a_line_that_is_no_record_concerns_itself_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lines.ndjson"
+    path.write_text('{"a": 1}\n{"a":\n[2]\n{"a": 4}\n{"a": ')
+    with open_sheet(path) as sheet:
+        rows = list(sheet.rows())
+    assert [(row.number, row.fault is None) for row in rows] == [
+        *((1, True), (2, False), (3, False), (4, True), (5, False)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "empty"),
+        (b"\n\n,,\n", "empty"),
+        (b"1,2\n3,4\n", "no-heading"),
+        (b"a,b\n1,2\n\xff\xfe\x80,x\n", "wrong-charset"),
+        (b"a\0b,c\n", "wrong-charset"),
+        (b'a,b\n1,"2\n3,4\n', "corrupt"),
+        (b"a,b\n" + b"x" * 2_000_000, "line-too-long"),
+        (b"PK\x03\x04 and nothing of a workbook", "corrupt"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "corrupt"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+            + bytes(600)
+            + "EncryptedPackage".encode("utf-16-le"),
+            "encrypted",
+        ),
+        (b"%PDF-1.7", "not-a-table"),
+        (b"<html><p>no table</p></html>", "not-a-table"),
+        (b"<?xml version='1.0'?><Workbook/>", "not-a-table"),
+        (b'{"a": 1', "corrupt"),
+        (b"[]", "empty"),
+        (gzip.compress(b"a,b\n1,2\n" * 9999)[:-40], "truncated"),
+        (b"\x1f\x8b\x08\x00 no deflate at all", "corrupt"),
+    ],
+    ids=str,
+)
+def test_what_is_no_table_is_told_in_a_sentence(tmp_path: Path, content: bytes, code: str) -> None:
+    path = tmp_path / "broken.csv"
+    path.write_bytes(content)
+    assert refusal(path).code == code
+
+
+def test_the_place_of_an_odd_byte_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "broken.csv"
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 500_000 + b"\xff\x80,x\n")
+    assert "line 500002" in str(refusal(path))
+
+
+def test_the_heading_may_be_named(tmp_path: Path) -> None:
+    path = as_csv(tmp_path / "numbers.csv", [[2024, 2025], [1, 2], [3, 4]])
+    assert read(path, header_row=1) == [{"2024": "1", "2025": "2"}, {"2024": "3", "2025": "4"}]
+    assert refusal(path, header_row=9).code == "no-heading"
+
+
+def test_a_long_file_is_read_in_flat_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    with path.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(["工单号", "客户"])
+        writer.writerows([f"RO{number}", "客户" * 20] for number in range(60_000))
+    tracemalloc.start()
+    try:
+        with open_sheet(path) as sheet:
+            shares = [sheet.progress() for _ in sheet.rows()]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(shares) == 60_000
+    assert shares == sorted(shares, key=lambda share: share or 0)
+    assert peak < 8 << 20
+
+
+def test_a_workbook_knows_how_many_rows_it_has(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [["RO", "n"], *([f"RO{number}", number] for number in range(1000))]
+    with open_sheet(as_xlsx(tmp_path / "many", rows)) as sheet:
+        assert sheet.total_rows == 1000
+        assert [row.number for row in sheet.rows()] == list(range(2, 1002))
