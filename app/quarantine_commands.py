@@ -28,8 +28,13 @@ from app.domain.quarantine import (
     QuarantineFilter,
     QuarantineState,
 )
-from app.domain.quarantine_runs import QuarantineRun, RunAction, RunKind, RunState
-from app.domain.suggestions.suggestion import Name, Suggestion
+from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
+from app.domain.suggestions.suggestion import (
+    Suggestion,
+)
+from app.domain.suggestions.suggestion import (
+    SuggestionName as Name,
+)
 from app.factory import Factory
 
 Run = Callable[[Callable[[Factory], Awaitable[None]]], None]
@@ -40,7 +45,9 @@ _WIDTH: Final = 200
 
 _POLL_SECONDS: Final = 0.2
 _MOST: Final = 200
-_OVER: Final = frozenset({RunState.FINISHED, RunState.FAILED, RunState.CANCELLED})
+_OVER: Final = frozenset(
+    {QuarantineRunState.FINISHED, QuarantineRunState.FAILED, QuarantineRunState.CANCELLED}
+)
 
 Store = Annotated[
     str | None, typer.Option(help="Code of a store; empty ('') for items of no known store.")
@@ -324,7 +331,7 @@ async def _see_through(
                 await asyncio.sleep(_POLL_SECONDS)
     await ticking
     _console().print(_outcome(run))
-    if run.state is not RunState.FINISHED:
+    if run.state is not QuarantineRunState.FINISHED:
         sys.exit(1)
 
 

@@ -15,7 +15,7 @@ from app.db.engine import Pool
 from app.db.quarantine import MATCHES, matching
 from app.domain.events.envelope import Reason
 from app.domain.quarantine import Actor, QuarantineFilter, QuarantineState
-from app.domain.quarantine_runs import QuarantineRun, RunAction, RunKind, RunState
+from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
 
 _COLUMNS = """
     run_id, kind, stores, filter, awaits_store, action, dry_run, requested_by, requested_at,
@@ -169,7 +169,12 @@ class QuarantineRunRepository:
         return None if row is None else _run(row)
 
     async def finish(
-        self, run: QuarantineRun, state: RunState, *, now: datetime, error: str | None = None
+        self,
+        run: QuarantineRun,
+        state: QuarantineRunState,
+        *,
+        now: datetime,
+        error: str | None = None,
     ) -> QuarantineRun | None:
         """Note what became of a run; None if it is no longer this claim's."""
         row = await self._pool.fetchrow(_FINISH, run.run_id, run.claimed_by, state, now, error)
@@ -219,7 +224,7 @@ def _run(row: asyncpg.Record) -> QuarantineRun:
         requested_by=_decode_actor(row["requested_by"]),
         requested_at=row["requested_at"],
         until_id=row["until_id"],
-        state=RunState(row["state"]),
+        state=QuarantineRunState(row["state"]),
         total=row["total"],
         accepted=row["accepted"],
         discarded=row["discarded"],

@@ -19,7 +19,7 @@ class RunKind(StrEnum):
     DISCARD = "discard"
 
 
-class RunState(StrEnum):
+class QuarantineRunState(StrEnum):
     """Queued until a process claims it; running; or at its end."""
 
     QUEUED = "queued"
@@ -73,7 +73,7 @@ class QuarantineRun:
     requested_by: Actor
     requested_at: datetime
     until_id: str
-    state: RunState
+    state: QuarantineRunState
     total: int
     accepted: int = 0
     discarded: int = 0
@@ -92,7 +92,7 @@ class QuarantineRun:
     @property
     def gone(self) -> int:
         """How many were replayed or discarded by others before their turn came."""
-        return max(0, self.total - self.done) if self.state is RunState.FINISHED else 0
+        return max(0, self.total - self.done) if self.state is QuarantineRunState.FINISHED else 0
 
     def is_visible_to(self, stores: Collection[str] | None) -> bool:
         """Whether a caller who is bound to these stores (None: to none) may see it."""

@@ -21,7 +21,12 @@ from app.domain.quarantine import (
     QuarantineState,
     event_text,
 )
-from app.domain.suggestions.suggestion import Action, Suggestion
+from app.domain.suggestions.suggestion import (
+    SuggestedAction as Action,
+)
+from app.domain.suggestions.suggestion import (
+    Suggestion,
+)
 from app.services.replays import Attempt, ReplayService
 from app.services.suggestions import SuggestionService
 from app.services.time_source import TimeSource

@@ -32,7 +32,7 @@ from app.domain.quarantine import (
     QuarantineFilter,
     QuarantineState,
 )
-from app.domain.quarantine_runs import QuarantineRun, RunAction, RunKind, RunState
+from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
 from app.services.quarantine import Correcting, narrowed
 from app.services.replays import Attempt, ReplayService
 from app.services.suggestions import SuggestionService
@@ -194,7 +194,7 @@ class QuarantineRunService:
         """See a claimed run through."""
         try:
             run = await self._taken_over(run)
-            while run.state is RunState.RUNNING:
+            while run.state is QuarantineRunState.RUNNING:
                 items = await self._repository.list_page(
                     run.filter,
                     after=run.position or None,
@@ -203,7 +203,7 @@ class QuarantineRunService:
                     limit=PART,
                 )
                 if not items:
-                    return await self._finish(run, RunState.FINISHED)
+                    return await self._finish(run, QuarantineRunState.FINISHED)
                 run = await self._handle(run, items)
         except asyncio.CancelledError:
             # the process stops: another one, or the next start, goes on at once
@@ -214,7 +214,7 @@ class QuarantineRunService:
                 raise
             logger.exception("a run over the quarantine failed", run_id=run.run_id)
             return await self._finish(
-                run, RunState.FAILED, error=f"{type(error).__name__}: {error}"
+                run, QuarantineRunState.FAILED, error=f"{type(error).__name__}: {error}"
             )
         return run
 
@@ -253,7 +253,7 @@ class QuarantineRunService:
         return saved or await self._runs.find(run.run_id) or run
 
     async def _finish(
-        self, run: QuarantineRun, state: RunState, *, error: str | None = None
+        self, run: QuarantineRun, state: QuarantineRunState, *, error: str | None = None
     ) -> QuarantineRun:
         now = await self._time_source.now()
         finished = await self._runs.finish(run, state, now=now, error=error)

@@ -11,7 +11,11 @@ from app.domain.events.shape import join
 from app.domain.quarantine import QuarantinedItem
 from app.domain.stores import named_stores
 from app.domain.suggestions.suggest import repair, suggest
-from app.domain.suggestions.suggestion import Context, Logged, Suggestion
+from app.domain.suggestions.suggestion import (
+    Context,
+    Logged,
+    Suggestion,
+)
 from app.domain.suggestions.words import nearest_store
 from app.services.door import Door
 from app.services.stores import StoreDirectory

@@ -8,7 +8,9 @@ from pydantic import SecretStr
 from app.domain.access import LOCAL
 from app.domain.events.envelope import Reason
 from app.domain.quarantine import KEY_NOT_BOUND
-from app.domain.suggestions.suggestion import Name
+from app.domain.suggestions.suggestion import (
+    SuggestionName as Name,
+)
 from app.factory import open_factory
 from app.settings import Settings
 

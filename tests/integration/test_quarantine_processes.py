@@ -14,7 +14,7 @@ from app.db.engine import Pool
 from app.domain.access import LOCAL, Principal, Scope
 from app.domain.events.wire import read_message
 from app.domain.quarantine import NO_STORE, QuarantinedItem, QuarantineFilter, QuarantineState
-from app.domain.quarantine_runs import QuarantineRun, RunAction, RunKind, RunState
+from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
 from app.factory import Factory
 from app.services.quarantine_runs import LEASE, RETRY_AFTER
 from app.services.time_source import MovableTimeSource
@@ -82,7 +82,7 @@ async def test_processes_share_the_runs_and_each_item_enters_once(
         assert sorted(logged.key for logged in log) == sorted(f"R{n}" for n in range(200))
     assert await states(pool) == {"replayed": 400, "waiting": 20}
     found = [await get(factory, run) for run in runs]
-    assert {run.state for run in found} == {RunState.FINISHED}
+    assert {run.state for run in found} == {QuarantineRunState.FINISHED}
     assert sum(run.accepted for run in found) >= 400
     assert all(run.done + run.gone == run.total == 420 for run in found)
 
@@ -104,7 +104,7 @@ async def test_a_process_that_is_killed_leaves_its_run_to_the_next_one(
     assert await factory.quarantine_runs.tick() == [], "its lease is not over"
     time_source.set(await time_source.now() + LEASE + timedelta(seconds=1))
     (taken_over,) = await factory.quarantine_runs.tick()
-    assert (taken_over.run_id, taken_over.state) == (run.run_id, RunState.FINISHED)
+    assert (taken_over.run_id, taken_over.state) == (run.run_id, QuarantineRunState.FINISHED)
     assert (taken_over.accepted, taken_over.done, taken_over.gone) == (100, 100, 0)
     assert len(await check_store(pool)) == 100
 
@@ -127,7 +127,7 @@ async def test_a_patch_is_applied_once_though_the_process_died_in_between(
         patched.setattr(factory.appender, "submit", die)
         with pytest.raises(ConnectionError):
             await factory.quarantine_runs.tick()
-    assert (await get(factory, run)).state is RunState.RUNNING
+    assert (await get(factory, run)).state is QuarantineRunState.RUNNING
     rows = await pool.fetch("SELECT jsonb_array_length(corrections) AS n FROM quarantine")
     assert [row["n"] for row in rows] == [1] * 5
     time_source.set(await time_source.now() + LEASE * 2)
@@ -199,11 +199,14 @@ async def test_a_run_that_fails_says_why_and_is_tried_again_later(
     with monkeypatch.context() as patched:
         patched.setattr(factory.quarantine_runs._repository, "list_page", fail)
         (failed,) = await factory.quarantine_runs.tick()
-    assert (failed.state, failed.error) == (RunState.FAILED, "ZeroDivisionError: a defect")
+    assert (failed.state, failed.error) == (
+        QuarantineRunState.FAILED,
+        "ZeroDivisionError: a defect",
+    )
     assert await factory.quarantine_runs.tick() == [], "not every second"
     time_source.set(await time_source.now() + RETRY_AFTER * 2)
     (done,) = await factory.quarantine_runs.tick()
-    assert (done.state, done.accepted) == (RunState.FINISHED, 1)
+    assert (done.state, done.accepted) == (QuarantineRunState.FINISHED, 1)
 
 
 # Nothing is dropped
@@ -285,7 +288,7 @@ async def test_whatever_becomes_of_an_event_its_bytes_are_found_again(
     time_source.set(await time_source.now() + timedelta(days=400))
     run = await replay_all(factory, suggestions=("all",))
     await factory.quarantine_runs.tick()
-    assert (await get(factory, run)).state is RunState.FINISHED
+    assert (await get(factory, run)).state is QuarantineRunState.FINISHED
     await check("a replay of all")
     discard = await factory.quarantine_runs.start(
         RunKind.DISCARD,

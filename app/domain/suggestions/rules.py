@@ -13,7 +13,13 @@ from app.domain.events.catalog import EventType
 from app.domain.events.shape import Shape
 from app.domain.json_patch import get_at
 from app.domain.suggestions import spelling, words
-from app.domain.suggestions.suggestion import Context, Name, Operation
+from app.domain.suggestions.suggestion import (
+    Context,
+    Operation,
+)
+from app.domain.suggestions.suggestion import (
+    SuggestionName as Name,
+)
 
 Found = Iterator[tuple[Name, Operation]]
 """What a rule would change, and under which name it is suggested."""
@@ -86,7 +92,10 @@ def find_unusual(event: Mapping[str, Any], context: Context) -> Found:
 def _near(data: Mapping[str, Any], field: str, known: tuple[str, ...]) -> Found:
     meant = words.nearest(data.get(field), known)
     if meant is not None:
-        yield Name.NEAREST_CHOICE, {"op": "replace", "path": _DATA + field, "value": meant}
+        yield (
+            Name.NEAREST_CHOICE,
+            {"op": "replace", "path": _DATA + field, "value": meant},
+        )
 
 
 # Attributes

@@ -20,12 +20,16 @@ from app.domain.quarantine import KEY_NOT_BOUND
 from app.domain.stores import is_store_code
 from app.domain.suggestions import rules, spelling
 from app.domain.suggestions.suggestion import (
-    Action,
     Context,
     Logged,
-    Name,
     Operation,
     Suggestion,
+)
+from app.domain.suggestions.suggestion import (
+    SuggestedAction as Action,
+)
+from app.domain.suggestions.suggestion import (
+    SuggestionName as Name,
 )
 
 _MOST_ROUNDS: Final = 8

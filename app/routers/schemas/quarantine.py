@@ -11,7 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from app.domain.access import MASK, Principal, Scope
 from app.domain.events.envelope import Reason
 from app.domain.quarantine import Actor, CountBy, QuarantineCount, QuarantinedItem, QuarantineState
-from app.domain.suggestions.suggestion import Action, Name, Suggestion
+from app.domain.suggestions.suggestion import (
+    SuggestedAction as Action,
+)
+from app.domain.suggestions.suggestion import (
+    Suggestion,
+)
+from app.domain.suggestions.suggestion import (
+    SuggestionName as Name,
+)
 
 _IMPERSONAL: Final = {
     f"ce-{name}"
@@ -76,7 +84,7 @@ class OperationOut(BaseModel):
     value: Annotated[Any, Field(description="Masked without personal:read")] = None
 
 
-class SuggestionOut(BaseModel):
+class QuarantineSuggestionOut(BaseModel):
     """What may be done with an item, and why that makes sense."""
 
     name: Annotated[Name, Field(description="Stable; `apply` takes it, where `action` is replay")]
@@ -125,7 +133,8 @@ class ReplayIn(BaseModel):
         Field(description="JSON Patch (RFC 6902) for the event as it is now 补丁"),
     ] = None
     apply: Annotated[
-        Name | list[Name] | None, Field(description="Name of a suggestion, or several 应用建议")
+        Name | list[Name] | None,
+        Field(description="Name of a suggestion, or several 应用建议"),
     ] = None
 
     @model_validator(mode="after")
@@ -191,7 +200,7 @@ class QuarantinedItemDetail(QuarantinedItemOut):
         list[CorrectionOut], Field(description="In order; the bytes above stay as sent 更正记录")
     ]
     suggestions: Annotated[
-        list[SuggestionOut],
+        list[QuarantineSuggestionOut],
         Field(description="What may be done with it, the best first; while it waits 建议"),
     ]
 
@@ -231,7 +240,9 @@ class QuarantinedItemDetail(QuarantinedItemOut):
                     }
                     for made in item.corrections
                 ],
-                "suggestions": [SuggestionOut.of(each, plain=plain) for each in suggestions],
+                "suggestions": [
+                    QuarantineSuggestionOut.of(each, plain=plain) for each in suggestions
+                ],
             }
         )
 

@@ -7,8 +7,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from app.domain.events.envelope import Reason
 from app.domain.quarantine import NO_STORE, QuarantineFilter
-from app.domain.quarantine_runs import QuarantineRun, RunAction, RunKind, RunState
-from app.domain.suggestions.suggestion import Name
+from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
+from app.domain.suggestions.suggestion import (
+    SuggestionName as Name,
+)
 from app.routers.schemas.quarantine import ActorOut
 
 _MOST_AGE = 10 * 366 * 24 * 3600
@@ -110,7 +112,8 @@ class QuarantineRunOut(BaseModel):
     run_id: str
     kind: Annotated[RunKind, Field(description="replay or discard 类型")]
     state: Annotated[
-        RunState, Field(description="queued, running, finished, failed or cancelled 状态")
+        QuarantineRunState,
+        Field(description="queued, running, finished, failed or cancelled 状态"),
     ]
     dry_run: bool
     requested_by: Annotated[ActorOut, Field(description="Who asked for it 发起人")]

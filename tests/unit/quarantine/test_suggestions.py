@@ -24,11 +24,15 @@ from app.domain.quarantine import KEY_NOT_BOUND
 from app.domain.suggestions.suggest import repair, suggest
 from app.domain.suggestions.suggestion import (
     WORDS,
-    Action,
     Context,
     Logged,
-    Name,
     Suggestion,
+)
+from app.domain.suggestions.suggestion import (
+    SuggestedAction as Action,
+)
+from app.domain.suggestions.suggestion import (
+    SuggestionName as Name,
 )
 from app.domain.suggestions.words import choices_at, nearest, nearest_store, nearest_type
 
@@ -70,7 +74,13 @@ def mended(event: Any, *names: str) -> Any:
 @pytest.mark.parametrize(
     ("event", "pointer", "sent", "name", "value"),
     [
-        (OPENED, "/time", "2026-01-05 09:30", Name.ADD_STORE_OFFSET, "2026-01-05T09:30:00+08:00"),
+        (
+            OPENED,
+            "/time",
+            "2026-01-05 09:30",
+            Name.ADD_STORE_OFFSET,
+            "2026-01-05T09:30:00+08:00",
+        ),
         (
             OPENED,
             "/data/promised_at",
@@ -85,7 +95,13 @@ def mended(event: Any, *names: str) -> Any:
             Name.SPELL_TIME,
             "2026-01-05T09:30:00+08:00",
         ),
-        (OPENED, "/data/promised_at", 1767603600, Name.SPELL_TIME, "2026-01-05T09:00:00+00:00"),
+        (
+            OPENED,
+            "/data/promised_at",
+            1767603600,
+            Name.SPELL_TIME,
+            "2026-01-05T09:00:00+00:00",
+        ),
         (
             OPENED,
             "/data/promised_at",
@@ -93,7 +109,13 @@ def mended(event: Any, *names: str) -> Any:
             Name.DAY_END,
             "2026-01-05T23:59:59+08:00",
         ),
-        (SETTLED, "/data/delivered_at", "20260105", Name.DAY_START, "2026-01-05T00:00:00+08:00"),
+        (
+            SETTLED,
+            "/data/delivered_at",
+            "20260105",
+            Name.DAY_START,
+            "2026-01-05T00:00:00+08:00",
+        ),
         (
             SETTLED,
             "/time",
@@ -253,7 +275,10 @@ def test_an_ambiguous_local_time_is_not_put_into_the_zone() -> None:
         (changed(OPENED, "/store", "SH99"), Name.MAKE_STORE),
         (changed(OPENED, "/time", "2026-02-05T09:30:00+08:00"), Name.WAIT_FOR_TIME),
         (changed(OPENED, "/type", "tyre.rotated"), Name.WAIT_FOR_UPGRADE),
-        (changed(OPENED, "/dataschema", "https://example.com/v9"), Name.WAIT_FOR_UPGRADE),
+        (
+            changed(OPENED, "/dataschema", "https://example.com/v9"),
+            Name.WAIT_FOR_UPGRADE,
+        ),
         ({"工单号": "R1", "维修类型": "大修"}, Name.MEND_MAPPING),
         ([{"工单号": "R1"}, {"工单号": "R1"}], Name.MEND_MAPPING),
     ],
