@@ -23,7 +23,7 @@ from rich.text import Text
 from typing_extensions import override
 from uvicorn.importer import import_from_string
 
-from app import importing
+from app import importing, quarantine_commands
 from app.db import embedded, migrations
 from app.demo import tour
 from app.demo.serving import DemoError
@@ -309,6 +309,9 @@ def _has_database() -> bool:
     """Whether there is a database already: a URL, or a folder of the embedded one."""
     settings = Settings()
     return settings.database_url is not None or settings.data_dir.exists()
+
+
+cli.add_typer(quarantine_commands.group(_with_factory), name="quarantine")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from app.db.migrations import expected_revision
 from app.db.names import NameRepository
 from app.db.personal import PersonalRepository
 from app.db.quarantine import QuarantineRepository
+from app.db.quarantine_runs import QuarantineRunRepository
 from app.db.sandbox import SandboxRepository
 from app.db.stores import StoreRepository
 from app.db.subjects import SubjectRepository
@@ -45,6 +46,7 @@ from app.services.import_opening import FileOpener
 from app.services.imports import ImportService
 from app.services.inbox import InboxService
 from app.services.ingest import IngestService
+from app.services.instruments import Instruments
 from app.services.kpis import KpiService
 from app.services.link_suggestions import LinkSuggestions
 from app.services.links import LinkService
@@ -52,11 +54,15 @@ from app.services.mappings import MappingDirectory, MappingService
 from app.services.metrics import MetricsService
 from app.services.names import NameService
 from app.services.nightly import NightlyService
+from app.services.operations import OperationsService
 from app.services.quarantine import QuarantineService
+from app.services.quarantine_runs import QuarantineRunService
 from app.services.repair_orders import RepairOrderService, TimelineService
+from app.services.replays import ReplayService
 from app.services.row_reading import RowReader
 from app.services.sandbox import SandboxService
 from app.services.stores import StoreDirectory, StoreService
+from app.services.suggestions import SuggestionService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
 from app.services.webhook_delivery import WebhookDispatcher
 from app.services.webhooks import WebhookService, machine_now
@@ -71,6 +77,7 @@ class Factory:
         database: Its connections.
         time_source: The machine's time, the sandbox's, or what a test passes in.
         policies: The rules that facts are judged and windows are set by.
+        instruments: What operators watch.
     """
 
     def __init__(
@@ -81,10 +88,12 @@ class Factory:
         content_secret: bytes,
         time_source: TimeSource | None = None,
         policies: Policies = DEFAULT_POLICIES,
+        instruments: Instruments | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.policies = policies
+        self.instruments = instruments or Instruments()
         self._content_secret = content_secret
         self.time_source = time_source or self._default_time_source()
 
@@ -161,6 +170,7 @@ class Factory:
             policies=self.policies,
             time_source=self.time_source,
             reparse=self._door.reread,
+            instruments=self.instruments,
             announce=self.arrivals.announce,
         )
 
@@ -174,10 +184,8 @@ class Factory:
             mappings=self.mapping_directory,
             time_source=self.time_source,
             door=self._door,
-            rows=RowReader(
-                self.mapping_directory, self.store_directory, secret=self._content_secret
-            ),
             max_batch=self.settings.max_batch,
+            instruments=self.instruments,
         )
 
     @cached_property
@@ -189,7 +197,46 @@ class Factory:
     def quarantine(self) -> QuarantineService:
         """What could not be taken."""
         return QuarantineService(
-            self._quarantine_repository, ingest=self.ingest, time_source=self.time_source
+            self._quarantine_repository,
+            replays=self._replays,
+            suggestions=self._suggestions,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def quarantine_runs(self) -> QuarantineRunService:
+        """Replays and discardings of many items."""
+        return QuarantineRunService(
+            QuarantineRunRepository(self.database.read),
+            repository=self._quarantine_repository,
+            replays=self._replays,
+            suggestions=self._suggestions,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def _replays(self) -> ReplayService:
+        return ReplayService(
+            self.database.read,
+            repository=self._quarantine_repository,
+            appender=self.appender,
+            door=self._door,
+            rows=RowReader(
+                self.mapping_directory, self.store_directory, secret=self._content_secret
+            ),
+            mappings=self.mapping_directory,
+            stores=self.store_directory,
+            time_source=self.time_source,
+        )
+
+    @cached_property
+    def _suggestions(self) -> SuggestionService:
+        return SuggestionService(
+            door=self._door,
+            stores=self.store_directory,
+            store_repository=self._store_repository,
+            timelines=self._timeline_repository,
+            time_source=self.time_source,
         )
 
     @cached_property
@@ -435,6 +482,16 @@ class Factory:
         return HealthService(self.database.read, expected_revision=expected_revision())
 
     @cached_property
+    def operations(self) -> OperationsService:
+        """How the service is doing, for those who operate it."""
+        return OperationsService(
+            self.database,
+            self.instruments,
+            time_source=self.time_source,
+            cache_seconds=self.settings.metrics_cache_seconds,
+        )
+
+    @cached_property
     def sandbox(self) -> SandboxService:
         """The time that can be moved, where the settings allow it."""
         return SandboxService(
@@ -464,7 +521,10 @@ class Factory:
 
 @asynccontextmanager
 async def open_factory(
-    settings: Settings, *, time_source: TimeSource | None = None
+    settings: Settings,
+    *,
+    time_source: TimeSource | None = None,
+    instruments: Instruments | None = None,
 ) -> AsyncIterator[Factory]:
     """Open the database of the settings, which is migrated, and build on it; close all in the end.
 
@@ -487,6 +547,7 @@ async def open_factory(
             database=database,
             content_secret=bytes.fromhex(secret),
             time_source=time_source,
+            instruments=instruments,
         )
         try:
             yield factory

@@ -37,8 +37,10 @@ from app.routers import (
     kpis,
     links,
     mappings,
+    metrics,
     names,
     quarantine,
+    quarantine_runs,
     repair_orders,
     sandbox,
     stores,
@@ -46,6 +48,7 @@ from app.routers import (
 )
 from app.routers.schemas.events import event_components
 from app.scheduler import Scheduler, Tick
+from app.services.instruments import Instruments
 from app.services.time_source import TimeSource
 from app.settings import Settings
 from app.telemetry import REQUEST_ID_HEADER, RequestLogMiddleware
@@ -64,12 +67,14 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     feeds.router,
     stores.router,
     mappings.router,
+    quarantine_runs.router,
     quarantine.router,
     imports.router,
     webhooks.router,
     sandbox.router,
     event_types.router,
     health.router,
+    metrics.router,
     docs.router,
 )
 """Every router, the busiest first: routes are tried in this order."""
@@ -114,6 +119,12 @@ about to break, and turns the same facts into KPIs that open down to the repair 
 _FORGET_SECONDS: Final = 3600.0
 """How often it is looked for what was kept long enough."""
 
+_RUNS_SECONDS: Final = 1.0
+"""How often runs over the quarantine are looked for."""
+
+_MADE_STORES_SECONDS: Final = 5.0
+"""How often it is looked whether a store is there by now that events in quarantine wait for."""
+
 _FRAMEWORK_SUCCESS: Final = "Successful Response"
 
 _EXPOSED_HEADERS: Final = (
@@ -138,13 +149,16 @@ def create_app(
         ticking: Whether clocks, webhooks and jobs run in this process.
     """
     settings = settings or Settings()
+    instruments = Instruments()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if settings.database_url is None:
             raise RuntimeError("no database: start with `servicelane serve`")
         await check_schema(settings.database_url.get_secret_value())
-        async with open_factory(settings, time_source=time_source) as factory:
+        async with open_factory(
+            settings, time_source=time_source, instruments=instruments
+        ) as factory:
             app.state.factory = factory
             await _announce(factory)
             if not ticking:
@@ -170,7 +184,7 @@ def create_app(
         redoc_url=None,
         root_path=settings.root_path,
         lifespan=lifespan,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, instruments),
         generate_unique_id_function=_operation_id,
         webhooks=webhooks.notices,
     )
@@ -191,13 +205,15 @@ def ticks_of(factory: Factory) -> list[Tick]:
         Tick("webhooks-forget", _FORGET_SECONDS, webhooks_out.forget_finished),
         Tick("inbox", factory.settings.inbox_interval_seconds, factory.inbox.tick),
         Tick("metrics", factory.settings.refresh_interval_seconds, factory.metrics.refresh_behind),
+        Tick("quarantine-runs", _RUNS_SECONDS, factory.quarantine_runs.do_runs),
+        Tick("quarantine-made-stores", _MADE_STORES_SECONDS, factory.quarantine_runs.tick),
         Tick("nightly", factory.settings.nightly_interval_seconds, factory.nightly.tick),
     ]
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
+def _middleware(settings: Settings, instruments: Instruments) -> list[Middleware]:
     """Outermost first."""
-    stack = [Middleware(RequestLogMiddleware)]
+    stack = [Middleware(RequestLogMiddleware, note=instruments.note_request)]
     if settings.cors_origins:
         stack.append(
             Middleware(

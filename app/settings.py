@@ -168,6 +168,14 @@ class Settings(BaseSettings):
         "auto", description="Form of the log; `auto` is console on a terminal, else json."
     )
 
+    metrics_cache_seconds: float = Field(
+        15.0,
+        ge=0,
+        le=600,
+        description="How long `/metrics` tells the same figures of the database before it reads "
+        "them again.",
+    )
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:

@@ -36,6 +36,9 @@ _CHATTY_LOGGERS: Final = ("apscheduler", "httpx", "httpcore", "alembic", "asynci
 WriteLine = Callable[[str, dict[str, Any]], None]
 """Writes the line of a request: its level and its fields."""
 
+NoteRequest = Callable[[str, str | None, int, float], None]
+"""Takes note of a request: method, template of its path, status, seconds."""
+
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 _LINE_OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
@@ -115,9 +118,10 @@ class RequestLogMiddleware:
     before.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, note: NoteRequest | None = None) -> None:
         self._app = app
         self._write = _request_line_writer()
+        self._note = note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -140,7 +144,11 @@ class RequestLogMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            _log_request(self._write, scope, status, (time.perf_counter() - started) * 1000)
+            seconds = time.perf_counter() - started
+            _log_request(self._write, scope, status, seconds * 1000)
+            if self._note is not None:
+                route = getattr(scope.get("route"), "path_format", None)
+                self._note(scope["method"], route, status, seconds)
             _request_id.reset(token)
 
 

@@ -18,7 +18,7 @@ import msgspec
 import orjson
 
 from app.db.engine import Connection
-from app.db.quarantine import stored_item
+from app.db.quarantine import present_item
 from app.db.state_rows import SubjectKey
 from app.domain.events.envelope import Event, Kind
 from app.domain.events.item import Item
@@ -136,7 +136,7 @@ _PUSH_CLOCK = """
 """
 _WAITING = "state = 'waiting' AND reason = 'retraction-target-unknown'"
 _WAITING_RETRACTIONS = f"""
-    SELECT q.quarantine_id, q.body, q.content_type, q.attributes
+    SELECT q.quarantine_id, q.body, q.content_type, q.attributes, q.corrections
       FROM unnest($2::text[], $3::text[]) AS r (source, event_id)
       JOIN quarantine q ON q.store_id = $1 AND q.target_source = r.source
                        AND q.target_id = r.event_id AND {_WAITING}
@@ -393,7 +393,7 @@ class EventLog:
             [source for source, _ in targets],
             [event_id for _, event_id in targets],
         )
-        return [(row["quarantine_id"], stored_item(row)) for row in rows]
+        return [(row["quarantine_id"], present_item(row)) for row in rows]
 
     async def count_waiting_retractions(self, store_id: str, without: Sequence[str]) -> int:
         """Count the retractions of the store that wait, but for those `without`."""

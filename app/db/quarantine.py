@@ -1,6 +1,6 @@
 """What waits in quarantine, as rows."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -14,25 +14,123 @@ from app.db.feeds import tally_of_refused
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
 from app.domain.events.item import Item
-from app.domain.quarantine import NO_STORE, QuarantinedItem, QuarantineFilter, QuarantineState
+from app.domain.quarantine import (
+    NO_STORE,
+    Actor,
+    Backlog,
+    Correction,
+    CountBy,
+    QuarantineCount,
+    QuarantinedItem,
+    QuarantineFilter,
+    QuarantineState,
+    corrected,
+)
 
 _COLUMNS = """
     store_id, quarantine_id, state, reason, errors, body, content_type, attributes, source,
     event_id, type, subject, received_at, last_seen_at, seen_count, seq, resolved_at,
-    discard_reason
+    discard_reason, resolved_by, corrections
+"""
+MATCHES = """
+        ($1::text[] IS NULL OR store_id = ANY($1))
+    AND ($2::text IS NULL OR state = $2)
+    AND ($3::text IS NULL OR reason = $3)
+    AND ($4::text IS NULL OR source = $4)
+    AND ($5::text IS NULL OR type = $5)
+    AND ($6::text IS NULL OR subject = $6)
+    AND ($7::timestamptz IS NULL OR received_at >= $7)
+    AND ($8::timestamptz IS NULL OR received_at < $8)
+    AND ($9::text IS NULL OR EXISTS (
+        SELECT FROM jsonb_array_elements(errors) AS e
+         WHERE strpos(lower(e ->> 'code'), lower($9)) > 0
+            OR strpos(lower(e ->> 'pointer'), lower($9)) > 0))
+    AND ($10::text IS NULL OR awaits_store = $10)
+"""
+"""What a filter asks for; its parameters are those of `matching`."""
+
+_LOCK_MOVING = """
+    SELECT quarantine_id, body_hash FROM quarantine
+     WHERE store_id = $1 AND quarantine_id = ANY($2) AND state = 'waiting'
+     ORDER BY body_hash FOR UPDATE
 """
 _MOVE = """
     INSERT INTO quarantine AS q (store_id, quarantine_id, state, reason, errors, body, body_hash,
-        content_type, attributes, source, event_id, type, subject, received_at, last_seen_at,
-        seen_count)
+        content_type, attributes, source, event_id, type, subject, target_source, target_id,
+        received_at, last_seen_at, seen_count, corrections, awaits_store, run_id)
     SELECT $3, quarantine_id, state, reason, errors, body, body_hash, content_type, attributes,
-           source, event_id, type, subject, received_at, last_seen_at, seen_count
-      FROM quarantine WHERE store_id = $1 AND quarantine_id = $2
+           source, event_id, type, subject, target_source, target_id, received_at, last_seen_at,
+           seen_count, corrections, awaits_store, run_id
+      FROM quarantine WHERE store_id = $1 AND quarantine_id = ANY($2) ORDER BY body_hash
     ON CONFLICT (store_id, body_hash) WHERE state = 'waiting' DO UPDATE SET
-        seen_count = q.seen_count + excluded.seen_count, last_seen_at = excluded.last_seen_at
-    RETURNING quarantine_id
+        seen_count = q.seen_count + excluded.seen_count, last_seen_at = excluded.last_seen_at,
+        corrections = coalesce(q.corrections || excluded.corrections, q.corrections,
+                               excluded.corrections)
+    RETURNING body_hash, quarantine_id
+"""
+_COUNTS = """
+    SELECT {columns}, count(*)::bigint AS items, sum(seen_count - 1)::bigint AS repeats,
+           min(received_at) AS oldest, max(received_at) AS newest
+      FROM quarantine WHERE {matches}
+     GROUP BY {columns} ORDER BY items DESC, {columns} LIMIT $11
+"""
+_BACKLOGS = """
+    SELECT store_id, reason, count(*)::bigint AS waiting, min(received_at) AS oldest
+      FROM quarantine
+     WHERE state = 'waiting' AND ($1::text[] IS NULL OR store_id = ANY($1))
+     GROUP BY store_id, reason ORDER BY store_id, reason
+"""
+_COUNT_COLUMNS = {
+    CountBy.STORE: "store_id",
+    CountBy.REASON: "reason",
+    CountBy.SOURCE: "source",
+    CountBy.TYPE: "type",
+}
+_SAVE_FAULTS = """
+    UPDATE quarantine q
+       SET reason = r.reason, errors = r.errors, last_seen_at = $2,
+           run_id = coalesce($3, q.run_id)
+      FROM jsonb_to_recordset($1::jsonb)
+        AS r (store_id text, quarantine_id text, reason text, errors jsonb)
+     WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
+       AND q.state = 'waiting'
+"""
+_ADD_CORRECTIONS = """
+    UPDATE quarantine q
+       SET corrections = coalesce(q.corrections, '[]'::jsonb) || jsonb_build_array(r.correction)
+      FROM jsonb_to_recordset($1::jsonb)
+        AS r (store_id text, quarantine_id text, correction jsonb)
+     WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
+       AND q.state = 'waiting'
+"""
+_DISCARD = """
+    UPDATE quarantine
+       SET state = 'discarded', discard_reason = $3, resolved_at = $4, resolved_by = $5,
+           run_id = coalesce($6, run_id)
+     WHERE store_id = $1 AND quarantine_id = ANY($2) AND state = 'waiting'
 """
 _decode_faults = msgspec.json.Decoder(list[Fault]).decode
+_decode_corrections = msgspec.json.Decoder(list[Correction]).decode
+_decode_actor = msgspec.json.Decoder(Actor).decode
+
+Place = tuple[str, str]
+"""Where an item lies: store (or `NO_STORE`) and id."""
+
+
+def matching(wanted: QuarantineFilter) -> list[Any]:
+    """The parameters $1 to $10 of what a filter asks for."""
+    return [
+        None if wanted.stores is None else list(wanted.stores),
+        wanted.state,
+        wanted.reason,
+        wanted.source,
+        wanted.type,
+        wanted.subject,
+        wanted.received_from,
+        wanted.received_until,
+        wanted.fault,
+        wanted.awaits_store,
+    ]
 
 
 QuarantineRow = dict[str, Any]
@@ -50,8 +148,9 @@ def quarantine_row(
     event_type: str | None,
     subject: str | None,
     now: datetime,
+    awaits_store: str | None = None,
 ) -> QuarantineRow:
-    """Write an item as its row."""
+    """Write an item as its row; `awaits_store` is the store that is to be made first."""
     return {
         "store_id": store_id,
         "quarantine_id": str(uuid7()),
@@ -71,6 +170,7 @@ def quarantine_row(
         "received_at": now,
         "last_seen_at": now,
         "seen_count": 1,
+        "awaits_store": awaits_store,
     }
 
 
@@ -107,27 +207,73 @@ class QuarantineRepository:
         return None if row is None else _item(row)
 
     async def list_page(
-        self, wanted: QuarantineFilter, *, after: str | None, limit: int
+        self,
+        wanted: QuarantineFilter,
+        *,
+        after: str | None,
+        limit: int,
+        until: str | None = None,
+        not_of_run: str | None = None,
     ) -> list[QuarantinedItem]:
-        """List items, the oldest first (ids rise with time), after an id."""
+        """List items, the oldest first (ids rise with time), after an id.
+
+        Args:
+            wanted: Which.
+            after: Exclusive; None begins anew.
+            limit: Most items.
+            until: The last id that is looked at, None: all.
+            not_of_run: Leave out what this run has handled already.
+        """
         rows = await self._pool.fetch(
             f"""SELECT {_COLUMNS} FROM quarantine
-                 WHERE ($1::text[] IS NULL OR store_id = ANY($1))
-                   AND ($2::text IS NULL OR state = $2)
-                   AND ($3::text IS NULL OR reason = $3)
-                   AND ($4::text IS NULL OR source = $4)
-                   AND ($5::text IS NULL OR type = $5)
-                   AND ($6::text IS NULL OR quarantine_id > $6)
-                 ORDER BY quarantine_id LIMIT $7""",
-            None if wanted.stores is None else list(wanted.stores),
-            wanted.state,
-            wanted.reason,
-            wanted.source,
-            wanted.type,
+                 WHERE {MATCHES}
+                   AND ($11::text IS NULL OR quarantine_id > $11)
+                   AND ($12::text IS NULL OR quarantine_id <= $12)
+                   AND ($13::text IS NULL OR run_id IS DISTINCT FROM $13)
+                 ORDER BY quarantine_id LIMIT $14""",
+            *matching(wanted),
             after,
+            until,
+            not_of_run,
             limit,
         )
         return [_item(row) for row in rows]
+
+    async def count(
+        self, wanted: QuarantineFilter, *, by: Collection[CountBy], limit: int
+    ) -> list[QuarantineCount]:
+        """Count items by what they have in common, the most first.
+
+        Args:
+            wanted: Which.
+            by: What they are told apart by; at least one.
+            limit: Most counts.
+        """
+        columns = ", ".join(_COUNT_COLUMNS[each] for each in CountBy if each in by)
+        rows = await self._pool.fetch(
+            _COUNTS.format(columns=columns, matches=MATCHES), *matching(wanted), limit
+        )
+        return [
+            QuarantineCount(
+                store_id=row.get("store_id"),
+                reason=None if row.get("reason") is None else Reason(row["reason"]),
+                source=row.get("source"),
+                type=row.get("type"),
+                items=row["items"],
+                repeats=row["repeats"],
+                oldest_received_at=row["oldest"],
+                newest_received_at=row["newest"],
+            )
+            for row in rows
+        ]
+
+    async def list_backlogs(self, stores: Collection[str] | None = None) -> list[Backlog]:
+        """List what waits, by store and reason: how much, and since when; None is all stores."""
+        rows = await self._pool.fetch(_BACKLOGS, None if stores is None else list(stores))
+        return [
+            Backlog(row["store_id"], Reason(row["reason"]), row["waiting"], row["oldest"])
+            for row in rows
+        ]
 
     async def put(self, rows: Iterable[QuarantineRow]) -> dict[tuple[str, bytes], str]:
         """Keep items; what waits already is counted as seen again (A12).
@@ -145,60 +291,79 @@ class QuarantineRepository:
 
     async def save_faults(
         self,
-        store_id: str,
-        quarantine_id: str,
-        reason: Reason,
-        faults: Iterable[Fault],
+        found: Iterable[tuple[Place, Reason, Iterable[Fault]]],
         *,
         now: datetime,
+        run_id: str | None = None,
     ) -> None:
-        """Note what is wrong with a waiting item now."""
-        await self._pool.execute(
-            """UPDATE quarantine SET reason = $3, errors = $4, last_seen_at = $5
-                WHERE store_id = $1 AND quarantine_id = $2 AND state = 'waiting'""",
-            store_id,
-            quarantine_id,
-            reason,
-            msgspec.json.encode(list(faults)).decode(),
-            now,
-        )
+        """Note what is wrong with waiting items now."""
+        rows = [
+            {
+                "store_id": store_id,
+                "quarantine_id": quarantine_id,
+                "reason": reason,
+                "errors": [msgspec.to_builtins(fault) for fault in faults],
+            }
+            for (store_id, quarantine_id), reason, faults in found
+        ]
+        await self._pool.execute(_SAVE_FAULTS, orjson.dumps(rows).decode(), now, run_id)
 
-    async def move(self, quarantine_id: str, *, to_store: str) -> str:
-        """Let a waiting item of no store lie with a store; harmless if it waits no more.
+    async def add_corrections(self, made: Iterable[tuple[Place, Correction]]) -> None:
+        """Keep what somebody made of waiting items, behind what was made of them before."""
+        rows = [
+            {
+                "store_id": store_id,
+                "quarantine_id": quarantine_id,
+                "correction": msgspec.to_builtins(correction),
+            }
+            for (store_id, quarantine_id), correction in made
+        ]
+        await self._pool.execute(_ADD_CORRECTIONS, orjson.dumps(rows).decode())
+
+    async def move(
+        self, quarantine_ids: Collection[str], *, from_store: str, to_store: str
+    ) -> dict[str, str]:
+        """Let waiting items lie with another store; harmless to those that wait no more.
 
         Returns:
-            Its id there: an older one if the same bytes wait there already.
+            Their ids there by the old ones: that of an older item if the same bytes wait there
+            already. What waits no more is missing.
         """
         async with self._pool.acquire() as connection, connection.transaction():
-            if not await connection.fetchval(
-                """SELECT true FROM quarantine
-                    WHERE store_id = $1 AND quarantine_id = $2 AND state = 'waiting' FOR UPDATE""",
-                NO_STORE,
-                quarantine_id,
-            ):
-                return quarantine_id
-            moved: str = await connection.fetchval(_MOVE, NO_STORE, quarantine_id, to_store)
+            held = await connection.fetch(_LOCK_MOVING, from_store, list(quarantine_ids))
+            ids = [row["quarantine_id"] for row in held]
+            placed = {
+                row["body_hash"]: row["quarantine_id"]
+                for row in await connection.fetch(_MOVE, from_store, ids, to_store)
+            }
             await connection.execute(
-                "DELETE FROM quarantine WHERE store_id = $1 AND quarantine_id = $2",
-                NO_STORE,
-                quarantine_id,
+                "DELETE FROM quarantine WHERE store_id = $1 AND quarantine_id = ANY($2)",
+                from_store,
+                ids,
             )
-        return moved
+        return {row["quarantine_id"]: placed[row["body_hash"]] for row in held}
 
     async def discard(
-        self, store_id: str, quarantine_id: str, *, reason: str, now: datetime
-    ) -> bool:
-        """Throw a waiting item away, with the reason; its bytes stay. False if none waits."""
-        done = await self._pool.fetchval(
-            """UPDATE quarantine SET state = 'discarded', discard_reason = $3, resolved_at = $4
-                WHERE store_id = $1 AND quarantine_id = $2 AND state = 'waiting'
-               RETURNING true""",
+        self,
+        store_id: str,
+        quarantine_ids: Collection[str],
+        *,
+        reason: str,
+        by: Actor,
+        now: datetime,
+        run_id: str | None = None,
+    ) -> int:
+        """Throw waiting items away, with the reason; their bytes stay. Returns how many waited."""
+        status = await self._pool.execute(
+            _DISCARD,
             store_id,
-            quarantine_id,
+            list(quarantine_ids),
             reason,
             now,
+            msgspec.json.encode(by).decode(),
+            run_id,
         )
-        return done is True
+        return int(status.rpartition(" ")[2])
 
 
 def _item(row: asyncpg.Record) -> QuarantinedItem:
@@ -219,7 +384,19 @@ def _item(row: asyncpg.Record) -> QuarantinedItem:
         seq=row["seq"],
         resolved_at=row["resolved_at"],
         discard_reason=row["discard_reason"],
+        resolved_by=None if row["resolved_by"] is None else _decode_actor(row["resolved_by"]),
+        corrections=_corrections(row),
     )
+
+
+def _corrections(row: asyncpg.Record) -> list[Correction]:
+    return [] if row["corrections"] is None else _decode_corrections(row["corrections"])
+
+
+def present_item(row: asyncpg.Record) -> Item:
+    """Read an item as a replay sends it in: as it was corrected last, else as it was sent."""
+    corrections = _corrections(row)
+    return corrected(corrections[-1].event) if corrections else stored_item(row)
 
 
 def stored_item(row: asyncpg.Record) -> Item:

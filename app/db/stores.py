@@ -58,6 +58,10 @@ class StoreRepository:
         )
         return [_store(row) for row in rows]
 
+    async def list_codes(self) -> list[str]:
+        """List the codes of all stores."""
+        return [row["store_id"] for row in await self._pool.fetch("SELECT store_id FROM store")]
+
     async def list_page(
         self, *, after: str | None, limit: int, among: Sequence[str] | None
     ) -> list[Store]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import orjson
 
 from app.db.customer_numbers import list_numbers
@@ -49,6 +50,13 @@ _PAGE = """
       LEFT JOIN personal p ON p.store_id = e.store_id AND p.seq = e.seq
      WHERE $3::timestamptz IS NULL OR (e.occurred_at, e.seq) < ($3, $4::bigint)
      ORDER BY e.occurred_at DESC, e.seq DESC LIMIT $5
+"""
+_BY_IDENTITY = """
+    SELECT e.seq, e.type, e.source, e.event_id, e.kind, e.key, e.subject, e.occurred_at,
+           e.recorded_at, e.causation_id, e.data, p.fields
+      FROM event e
+      LEFT JOIN personal p ON p.store_id = e.store_id AND p.seq = e.seq
+     WHERE e.store_id = $1 AND e.source = $2 AND e.event_id = $3
 """
 _RETRACTIONS = """
     SELECT store_id, seq, source, event_id, type, kind, key, subject, occurred_at, recorded_at,
@@ -168,6 +176,11 @@ class TimelineRepository:
         numbers = await list_numbers(self._pool, store_id, customer_no)
         return await self._list(_OF_CUSTOMER, store_id, numbers, after=after, limit=limit)
 
+    async def find(self, store_id: str, source: str, event_id: str) -> LoggedEvent | None:
+        """Find an event by its identity."""
+        row = await self._pool.fetchrow(_BY_IDENTITY, store_id, source, event_id)
+        return None if row is None else _logged(row)
+
     async def list_retractions(
         self, store_id: str, subjects: Iterable[tuple[Kind, str]]
     ) -> list[Event]:
@@ -202,20 +215,21 @@ class TimelineRepository:
         rows: Sequence[Any] = await self._pool.fetch(
             _PAGE.format(subjects=subjects), store_id, key, *(after or (None, None)), limit
         )
-        return [
-            LoggedEvent(
-                seq=row["seq"],
-                type=row["type"],
-                source=row["source"],
-                id=row["event_id"],
-                kind=Kind(row["kind"]),
-                key=row["key"],
-                subject=row["subject"],
-                occurred_at=row["occurred_at"],
-                recorded_at=row["recorded_at"],
-                data=orjson.loads(row["data"]),
-                aside=orjson.loads(row["fields"] or "{}"),
-                causation_id=row["causation_id"],
-            )
-            for row in rows
-        ]
+        return [_logged(row) for row in rows]
+
+
+def _logged(row: asyncpg.Record) -> LoggedEvent:
+    return LoggedEvent(
+        seq=row["seq"],
+        type=row["type"],
+        source=row["source"],
+        id=row["event_id"],
+        kind=Kind(row["kind"]),
+        key=row["key"],
+        subject=row["subject"],
+        occurred_at=row["occurred_at"],
+        recorded_at=row["recorded_at"],
+        data=orjson.loads(row["data"]),
+        aside=orjson.loads(row["fields"] or "{}"),
+        causation_id=row["causation_id"],
+    )

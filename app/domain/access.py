@@ -47,6 +47,7 @@ class Scope(StrEnum):
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
     JOBS_RUN = "jobs:run"
+    METRICS_READ = "metrics:read"
     PERSONAL_READ = "personal:read"
     SANDBOX_WRITE = "sandbox:write"
 

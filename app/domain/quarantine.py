@@ -1,17 +1,26 @@
 """What lies in quarantine: an item's own bytes, and why the log could not take it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from app.domain.errors import Fault
-from app.domain.events.envelope import Reason
+import msgspec
+
+from app.domain.access import Principal
+from app.domain.errors import Fault, InvalidInputError
+from app.domain.events.envelope import Reason, Rejected
 from app.domain.events.item import Item
+from app.domain.events.shape import storable
+from app.domain.events.wire import STRUCTURED
 
 NO_STORE: Final = ""
 """Where items lie whose store is unknown or can't be read."""
+
+KEY_NOT_BOUND: Final = "key-not-bound"
+"""Code of the fault of an event whose sender's key isn't bound to the store that it names."""
 
 
 class QuarantineState(StrEnum):
@@ -22,15 +31,55 @@ class QuarantineState(StrEnum):
     DISCARDED = "discarded"
 
 
+class Actor(msgspec.Struct, frozen=True):
+    """Who did something with an item: the caller's id, which lasts, and its name, for people."""
+
+    id: str
+    name: str
+
+    @classmethod
+    def of(cls, principal: Principal) -> "Actor":
+        """Name a caller."""
+        return cls(principal.id, principal.name)
+
+
+SERVICE: Final = Actor("servicelane", "Servicelane")
+"""The service itself: what it replays without being asked."""
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """What somebody made of an item: the event as it is sent in from then on.
+
+    Attributes:
+        at: When.
+        by: Who.
+        means: How it was made: `event` was handed in, a `patch`, or names of suggestions.
+        event: JSON text of the event in structured form.
+        first: JSON texts of events that enter before it, such as the retraction of an older one.
+        run_id: The run that made it.
+    """
+
+    at: datetime
+    by: Actor
+    means: str
+    event: str
+    first: tuple[str, ...] = ()
+    run_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class QuarantinedItem:
     """An item in quarantine, with all that is known of it.
 
     Attributes:
         store_id: Of the event, None where no known store could be read.
+        faults: Of the event as it is now: as it was corrected last, else as it was sent.
+        item: As it was sent; it never changes.
         source: As far as it could be read, like `event_id`, `type` and `subject`.
         seen_count: How often the same bytes were sent while it waited.
         seq: Of the event that it became.
+        resolved_by: Who replayed or discarded it.
+        corrections: In order; none loses the one before.
     """
 
     store_id: str | None
@@ -49,14 +98,70 @@ class QuarantinedItem:
     seq: int | None
     resolved_at: datetime | None
     discard_reason: str | None
+    resolved_by: Actor | None = None
+    corrections: Sequence[Correction] = ()
+
+    @property
+    def home(self) -> str:
+        """The store with which it lies."""
+        return self.store_id or NO_STORE
+
+    @property
+    def present(self) -> Item:
+        """The item as a replay sends it in: as it was corrected last, else as it was sent."""
+        return corrected(self.corrections[-1].event) if self.corrections else self.item
+
+
+def faults_of(rejected: Rejected, principal: Principal) -> tuple[tuple[Fault, ...], str | None]:
+    """Say what is wrong with an event, as its sender is to be told, and which store it awaits.
+
+    An event of an unknown store enters by itself once that is made, unless its sender's key is
+    bound to other stores: what a key may not write must not get in by waiting.
+    """
+    store_id = rejected.store_id
+    if rejected.reason is not Reason.UNKNOWN_STORE or store_id is None:
+        return rejected.faults, None
+    if not principal.may(store_id):
+        detail = f"The key that sent it is not bound to store {store_id}."
+        return (Fault("/store", KEY_NOT_BOUND, detail),), None
+    detail = (
+        f"There is no store {store_id}. Once it is made (PUT /v1/stores/{store_id}), this event "
+        "enters by itself."
+    )
+    return (Fault("/store", Reason.UNKNOWN_STORE, detail),), store_id
+
+
+def event_text(event: Mapping[str, Any]) -> str:
+    """Write an event as JSON text that can be kept, whatever characters it holds.
+
+    Raises:
+        InvalidInputError: It holds what JSON has no form for.
+    """
+    try:
+        text = json.dumps(event, ensure_ascii=False, allow_nan=False)
+        if not storable(text):
+            text = json.dumps(event, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        detail = "The event holds a number that is no JSON, or is nested too deeply."
+        raise InvalidInputError.at("", "not-json", detail) from None
+    return text
+
+
+def corrected(event: str) -> Item:
+    """Make an item of the JSON text of an event."""
+    return Item(event.encode(), STRUCTURED, {})
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineFilter:
-    """Which items a list shows.
+    """Which items are meant; None: whatever it is.
 
     Attributes:
         stores: Codes of stores, `NO_STORE` where items of no store shall show; None: all.
+        received_from: Inclusive.
+        received_until: Exclusive.
+        fault: Part of the code or of the pointer of one of its faults, in any case.
+        awaits_store: Code of a store that was unknown when the event came.
     """
 
     stores: Sequence[str] | None = None
@@ -64,3 +169,51 @@ class QuarantineFilter:
     reason: Reason | None = None
     source: str | None = None
     type: str | None = None
+    subject: str | None = None
+    received_from: datetime | None = None
+    received_until: datetime | None = None
+    fault: str | None = None
+    awaits_store: str | None = None
+
+
+class CountBy(StrEnum):
+    """What items are counted by."""
+
+    STORE = "store"
+    REASON = "reason"
+    SOURCE = "source"
+    TYPE = "type"
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineCount:
+    """How many items are alike in what they are counted by; the rest is None.
+
+    Attributes:
+        store_id: `NO_STORE` for items of no store.
+        items: How many.
+        repeats: How often the same bytes were sent again while they waited.
+    """
+
+    store_id: str | None
+    reason: Reason | None
+    source: str | None
+    type: str | None
+    items: int
+    repeats: int
+    oldest_received_at: datetime
+    newest_received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits at one store for one reason.
+
+    Attributes:
+        store_id: `NO_STORE` for items of no store.
+    """
+
+    store_id: str
+    reason: Reason
+    waiting: int
+    oldest_received_at: datetime

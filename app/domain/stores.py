@@ -1,9 +1,10 @@
 """A store (4S店): one shop, with the zone in which its days begin and end."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 _CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -12,6 +13,12 @@ _CODE: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 def is_store_code(text: str) -> bool:
     """Say whether a text has the form of a store's code."""
     return _CODE.fullmatch(text) is not None
+
+
+def named_stores(events: Iterable[Any]) -> set[str]:
+    """Gather the codes of the stores that events name, as far as they have the form of one."""
+    named = {event.get("store") for event in events if isinstance(event, dict)}
+    return {code for code in named if isinstance(code, str) and is_store_code(code)}
 
 
 @dataclass(frozen=True, slots=True)

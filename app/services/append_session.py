@@ -379,6 +379,8 @@ class AppendSession:
                 "state": QuarantineState.REPLAYED,
                 "seq": seq,
                 "resolved_at": self._now,
+                "resolved_by": msgspec.to_builtins(unit.replayed_by),
+                "run_id": unit.run_id,
                 "last_seen_at": self._now,
             }
 
@@ -396,6 +398,7 @@ class AppendSession:
                 "state": QuarantineState.WAITING,
                 "reason": reason,
                 "errors": [msgspec.to_builtins(fault)],
+                "run_id": unit.run_id,
                 "last_seen_at": self._now,
             }
             self._resolved[store_id, outcome.quarantine_id] = row

@@ -9,6 +9,7 @@ fails alone. Only where it is not known whether the group was written is nothing
 """
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -20,6 +21,7 @@ from app.db.event_log import EventLog, StaleHeadError, is_answer_lost
 from app.domain.errors import DomainError
 from app.domain.policies import Policies
 from app.services.append_session import AppendSession
+from app.services.instruments import Instruments
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 from app.services.trial import Earlier, TrialSession
@@ -53,6 +55,7 @@ class Appender:
         policies: Policies,
         time_source: TimeSource,
         reparse: Reparse,
+        instruments: Instruments,
         announce: Callable[[Iterable[str]], None] | None = None,
         lanes: int = 2,
     ) -> None:
@@ -61,6 +64,7 @@ class Appender:
         self._policies = policies
         self._time_source = time_source
         self._reparse = reparse
+        self._instruments = instruments
         self._announce = announce
         self._lanes = lanes
         self._waiting: dict[str, deque[tuple[Unit, asyncio.Future[None]]]] = defaultdict(deque)
@@ -250,9 +254,11 @@ class Appender:
                 return await self._attempt(log, units)
 
     async def _attempt(self, log: EventLog, units: Sequence[Unit]) -> list[DomainError | None]:
+        started = time.perf_counter()
+        now = await self._time_source.now()
         session = AppendSession(
             log,
-            now=await self._time_source.now(),
+            now=now,
             stores=await self._stores.get_many({unit.store_id for unit in units}),
             policies=self._policies,
             reparse=self._reparse,
@@ -268,6 +274,7 @@ class Appender:
                 results.append(None)
         await session.write()
         self._largest = max(self._largest, session.largest_seq)
+        self._instruments.note_group(units, time.perf_counter() - started, now)
         return results
 
     async def _keep_plans_fresh(self, log: EventLog, connection_id: int) -> None:

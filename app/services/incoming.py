@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.db.quarantine import QuarantineRow, add_row, quarantine_row
+from app.domain.access import Principal
 from app.domain.errors import Fault
-from app.domain.events.envelope import NewEvent, Rejected
+from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.events.wire import Message
-from app.domain.quarantine import NO_STORE
+from app.domain.quarantine import NO_STORE, faults_of
 from app.services.taken import Taken
 from app.services.units import Facts, Outcome, Quarantined
 
@@ -26,21 +27,25 @@ class _Part:
 class Incoming:
     """A message that was read at the door and is not yet written."""
 
-    def __init__(self, message: Message, *, known: Collection[str], now: datetime) -> None:
+    def __init__(
+        self, message: Message, *, known: Collection[str], principal: Principal, now: datetime
+    ) -> None:
         """Begin with nothing read.
 
         Args:
             message: What was sent.
             known: Stores that the caller may write to.
+            principal: The caller.
             now: When it came.
         """
         self.message = message
         self._known = known
+        self._principal = principal
         self._now = now
         self._outcomes: list[Outcome | None] = [None] * len(message.items)
         self._warnings: dict[int, tuple[Fault, ...]] = {}
         self._parts: dict[str, _Part] = defaultdict(_Part)
-        self._refused: dict[int, tuple[Rejected, Quarantined]] = {}
+        self._refused: dict[int, tuple[Rejected, Quarantined, str | None]] = {}
         self._units: list[tuple[Facts, _Part]] | None = None
 
     def add(self, position: int, event: NewEvent | Rejected) -> None:
@@ -48,9 +53,10 @@ class Incoming:
         if isinstance(event, Rejected):
             store_id = event.store_id if event.store_id in self._known else None
             body_hash = self.message.item(position).body_hash
-            outcome = Quarantined(event.reason, event.faults, store_id or NO_STORE, body_hash)
+            faults, awaits_store = faults_of(event, self._principal)
+            outcome = Quarantined(event.reason, faults, store_id or NO_STORE, body_hash)
             self._outcomes[position] = outcome
-            self._refused[position] = event, outcome
+            self._refused[position] = event, outcome, awaits_store
             return
         part = self._parts[event.store_id]
         part.events.append(event)
@@ -75,26 +81,31 @@ class Incoming:
     def rows(self) -> Collection[QuarantineRow]:
         """Give what could not be read as rows of the quarantine; the same bytes twice are one."""
         rows: dict[tuple[str, bytes], QuarantineRow] = {}
-        for position, (rejected, outcome) in self._refused.items():
+        for position, (rejected, outcome, awaits_store) in self._refused.items():
             add_row(
                 rows,
                 quarantine_row(
                     self.message.item(position),
                     store_id=outcome.store_id,
                     reason=rejected.reason,
-                    faults=rejected.faults,
+                    faults=outcome.faults,
                     source=rejected.source,
                     event_id=rejected.id,
                     event_type=rejected.type,
                     subject=rejected.subject,
                     now=self._now,
+                    awaits_store=awaits_store,
                 ),
             )
         return rows.values()
 
+    def reasons(self) -> list[Reason]:
+        """Give why each of what could not be read is refused."""
+        return [outcome.reason for _, outcome, _ in self._refused.values()]
+
     def place(self, placed: dict[tuple[str, bytes], str]) -> None:
         """Note where in the quarantine its rows lie, by (store, hash of the bytes)."""
-        for _, outcome in self._refused.values():
+        for _, outcome, _ in self._refused.values():
             outcome.quarantine_id = placed[outcome.store_id, outcome.body_hash]
 
     def taken(self) -> Taken:

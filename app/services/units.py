@@ -10,6 +10,7 @@ from app.domain.errors import Fault
 from app.domain.events.envelope import Kind, NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.fold import State
+from app.domain.quarantine import SERVICE, Actor
 from app.domain.stores import Store
 
 Reparse = Callable[[Item, datetime], NewEvent | Rejected]
@@ -68,12 +69,16 @@ class Facts:
     Attributes:
         item_of: Gives the own bytes of the event at a position; asked only for what is refused.
         replays: Position -> (store, id) of the quarantined item that the event comes from.
+        replayed_by: Who replays them.
+        run_id: The run that they are replayed in.
     """
 
     store_id: str
     events: Sequence[NewEvent]
     item_of: Callable[[int], Item]
     replays: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    replayed_by: Actor = SERVICE
+    run_id: str | None = None
     outcomes: list[Outcome] = field(default_factory=list)
 
     @property

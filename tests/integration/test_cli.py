@@ -19,6 +19,7 @@ import pytest
 
 from app.db import migrations
 from app.settings import PREFIX, Settings
+from tests.support.facts import event, opened
 
 SECONDS = 60
 HELD_SECONDS = 8
@@ -242,3 +243,64 @@ def test_a_setting_that_makes_no_sense_is_told_in_a_sentence() -> None:
     (refused,) = run(["serve"], port="none")
     assert refused.code == 2
     assert refused.err.startswith("SERVICELANE_PORT: ")
+
+
+def test_the_quarantine_is_worked_with_on_a_terminal(
+    serve: Serve, database_url: str, tmp_path: Path
+) -> None:
+    served = serve(database_url=database_url)
+    served.wait_until_ready()
+    assert served.client.put("/v1/stores/S1", json={"name": "S1"}).status_code == 201
+    sent = [
+        opened("R1", "2026-06-01 09:00:00"),
+        opened("R2", "2026-06-01 09:00:00", plate="[沪A]"),
+        opened("R3", advisor=None),
+        event("tyre.rotated", "R4"),
+        event("tyre.rotated", "R5"),
+    ]
+    assert served.client.post("/v1/events", json=sent).json()["quarantined"] == 5
+    items = served.client.get("/v1/quarantine").json()["items"]
+    one, two, three = (item["quarantine_id"] for item in items[:3])
+    patch = tmp_path / "patch.json"
+    patch.write_text('[{"op": "replace", "path": "/data/advisor", "value": "A1"}]')
+    table, listed, shown, as_json, rehearsed, replayed, patched = run(
+        ["quarantine", "list"],
+        ["quarantine", "list", "--fault=/time", "--json"],
+        ["quarantine", "show", two],
+        ["quarantine", "show", one, "--json"],
+        ["quarantine", "replay", "--fault=/time", "--apply=add-store-offset", "--dry-run"],
+        ["quarantine", "replay", "--fault=/time", "--apply=add-store-offset"],
+        ["quarantine", "replay", three, f"--patch={patch}"],
+        database_url=database_url,
+    )
+    assert [ran.code for ran in (table, listed, shown, as_json, rehearsed, replayed)] == [0] * 6
+    for text in (one, "invalid-data", "R3", "/data/advisor missing", "unknown-type"):
+        assert text in table.out
+    assert [item["quarantine_id"] for item in json.loads(listed.out)] == [one, two]
+    for text in ("[沪A]", "add-store-offset", "not-an-instant", "without an offset"):
+        assert text in shown.out
+    assert json.loads(as_json.out)["suggestions"][0]["settles"] is True
+    assert "rehearsal" in rehearsed.out
+    assert "finished" in replayed.out
+    assert "replayed as 3" in patched.out
+    assert "corrected by" in patched.out
+    discarded, refused, mixed, unknown, odd, nothing = run(
+        ["quarantine", "discard", "--type=tyre.rotated", "--because=a test"],
+        ["quarantine", "discard", "--because=everything"],
+        ["quarantine", "discard", one, "--dry-run", "--because=x"],
+        ["quarantine", "show", "nothing"],
+        ["quarantine", "replay", one, f"--event={patch}"],
+        ["quarantine", "replay", one],
+        database_url=database_url,
+    )
+    assert discarded.code == 0
+    assert [ran.code for ran in (refused, mixed, unknown, odd, nothing)] == [2, 2, 1, 2, 1]
+    assert "at least one criterion" in refused.err
+    assert "filters and --dry-run" in mixed.err
+    assert unknown.err == "There is no item nothing in quarantine.\n"
+    assert "object" in odd.err
+    assert "was replayed" in nothing.err
+    assert served.client.get("/v1/quarantine").json()["items"] == []
+    gone = served.client.get("/v1/quarantine", params={"state": "discarded"}).json()["items"]
+    assert {item["discard_reason"] for item in gone} == {"a test"}
+    assert all("command line" in item["resolved_by"]["name"] for item in gone)

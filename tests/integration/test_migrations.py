@@ -191,6 +191,7 @@ async def test_every_unique_key_leads_with_the_store(connection: Connection) -> 
         "feed_beat",
         "installation",
         "mapping",
+        "quarantine_run",
         "sandbox_clock",
         "webhook_endpoint",
     ]

@@ -22,6 +22,7 @@ from app.services.appender import Appender
 from app.services.clocks import ClockService
 from app.services.desk import PersonalFields
 from app.services.door import Door
+from app.services.instruments import Instruments
 from app.services.kpis import KpiService
 from app.services.metrics import MetricsService
 from app.services.names import NameService
@@ -49,6 +50,7 @@ class Desk:
             policies=policies,
             time_source=time_source,
             reparse=lambda item, now: self._parse(orjson.loads(item.body), now),
+            instruments=Instruments(),
         )
         self.clocks = ClockService(database.read, self.appender, time_source)
         self.metrics = MetricsService(database.read, policies=policies)

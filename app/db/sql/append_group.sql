@@ -290,29 +290,41 @@ BEGIN
         RETURN QUERY
         INSERT INTO quarantine AS q (store_id, quarantine_id, state, reason, errors, body,
             body_hash, content_type, attributes, source, event_id, type, subject, target_source,
-            target_id, received_at, last_seen_at, seen_count)
+            target_id, received_at, last_seen_at, seen_count, awaits_store)
         SELECT r.store_id, r.quarantine_id, r.state, r.reason, r.errors, r.body, r.body_hash,
                r.content_type, r.attributes, r.source, r.event_id, r.type, r.subject,
-               r.target_source, r.target_id, r.received_at, r.last_seen_at, r.seen_count
+               r.target_source, r.target_id, r.received_at, r.last_seen_at, r.seen_count,
+               r.awaits_store
           FROM jsonb_populate_recordset(NULL::quarantine, doc -> 'quarantine') r
          ORDER BY r.store_id, r.body_hash -- two writers of the same items wait for each other
         ON CONFLICT (store_id, body_hash) WHERE state = 'waiting' DO UPDATE SET
-            reason = excluded.reason, errors = excluded.errors,
-            target_source = excluded.target_source, target_id = excluded.target_id,
+            -- the faults of one that was corrected are those of its correction
+            reason = CASE WHEN q.corrections IS NULL
+                THEN excluded.reason ELSE q.reason END,
+            errors = CASE WHEN q.corrections IS NULL
+                THEN excluded.errors ELSE q.errors END,
+            target_source = CASE WHEN q.corrections IS NULL
+                THEN excluded.target_source ELSE q.target_source END,
+            target_id = CASE WHEN q.corrections IS NULL
+                THEN excluded.target_id ELSE q.target_id END,
+            awaits_store = coalesce(excluded.awaits_store, q.awaits_store),
             seen_count = q.seen_count + excluded.seen_count,
             last_seen_at = excluded.last_seen_at
         RETURNING q.store_id, q.body_hash, q.quarantine_id;
     END IF;
     IF doc ? 'resolved' THEN
-        -- among them may be items that came in just now
+        -- among them may be items that came in just now. What is done stays done, but for one that
+        -- was discarded while it entered the log: the log has it.
         UPDATE quarantine q
            SET state = r.state, reason = coalesce(r.reason, q.reason),
                errors = coalesce(r.errors, q.errors),
                target_source = coalesce(r.target_source, q.target_source),
                target_id = coalesce(r.target_id, q.target_id),
-               seq = r.seq, resolved_at = r.resolved_at, last_seen_at = r.last_seen_at
+               seq = r.seq, resolved_at = r.resolved_at, last_seen_at = r.last_seen_at,
+               resolved_by = r.resolved_by, run_id = coalesce(r.run_id, q.run_id)
           FROM jsonb_populate_recordset(NULL::quarantine, doc -> 'resolved') r
-         WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id;
+         WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
+           AND (q.state = 'waiting' OR q.state = 'discarded' AND r.state = 'replayed');
     END IF;
 END
 $$;

@@ -3,15 +3,20 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field
 
-from app.db.tables.base import INSTANT, Table
+from app.db.tables.base import INSTANT, Table, often_updated
 
 
 class Quarantine(Table, table=True):
-    """One refused event; `store_id` is '' where none could be read."""
+    """One refused event; `store_id` is '' where none could be read.
+
+    `awaits_store` is the code that an event of an unknown store names, where its sender may write
+    to that store: it enters by itself once the store is made. `run_id` is the run that handled it
+    last.
+    """
 
     __table_args__ = (
         Index(
@@ -22,6 +27,26 @@ class Quarantine(Table, table=True):
             postgresql_where=text("state = 'waiting'"),
         ),
         Index(None, "store_id", "received_at"),
+        Index(None, "quarantine_id"),
+        Index(
+            "ix_quarantine_waiting",
+            "store_id",
+            "reason",
+            "received_at",
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        Index(
+            "ix_quarantine_awaits_store",
+            "store_id",
+            "awaits_store",
+            postgresql_where=text("state = 'waiting' AND awaits_store IS NOT NULL"),
+        ),
+        Index(
+            "ix_quarantine_run",
+            "store_id",
+            "run_id",
+            postgresql_where=text("run_id IS NOT NULL"),
+        ),
         Index(
             "ix_quarantine_waiting_received",
             "store_id",
@@ -60,3 +85,62 @@ class Quarantine(Table, table=True):
     seq: int | None = Field(default=None, sa_type=BigInteger)
     resolved_at: datetime | None = Field(default=None, sa_type=INSTANT)
     discard_reason: str | None = Field(default=None, sa_type=Text)
+    resolved_by: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    corrections: list[Any] | None = Field(default=None, sa_type=JSONB)
+    awaits_store: str | None = Field(default=None, sa_type=Text)
+    run_id: str | None = Field(default=None, sa_type=Text)
+
+
+class QuarantineRun(Table, table=True):
+    """A replay or a discarding of many items, done by whichever process claims it.
+
+    It may be about all stores, so it belongs to none, like an endpoint of webhooks.
+    """
+
+    __tablename__ = "quarantine_run"
+    __table_args__ = (
+        Index(
+            "uq_quarantine_run_awaited",
+            "awaits_store",
+            unique=True,
+            postgresql_where=text("awaits_store IS NOT NULL AND state IN ('queued', 'running')"),
+        ),
+        Index(
+            "ix_quarantine_run_open",
+            "run_id",
+            postgresql_where=text("state IN ('queued', 'running')"),
+        ),
+        often_updated(),
+    )
+
+    run_id: str = Field(primary_key=True, sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    stores: list[str] | None = Field(default=None, sa_type=ARRAY(Text))
+    filter: dict[str, Any] = Field(sa_type=JSONB)
+    awaits_store: str | None = Field(default=None, sa_type=Text)
+    action: dict[str, Any] = Field(sa_type=JSONB)
+    dry_run: bool = Field(
+        default=False, sa_type=Boolean, sa_column_kwargs={"server_default": text("false")}
+    )
+    requested_by: dict[str, Any] = Field(sa_type=JSONB)
+    requested_at: datetime = Field(sa_type=INSTANT)
+    until_id: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    total: int = Field(sa_type=Integer)
+    accepted: int = Field(
+        default=0, sa_type=Integer, sa_column_kwargs={"server_default": text("0")}
+    )
+    discarded: int = Field(
+        default=0, sa_type=Integer, sa_column_kwargs={"server_default": text("0")}
+    )
+    waiting: dict[str, Any] = Field(
+        sa_type=JSONB, sa_column_kwargs={"server_default": text("'{}'")}
+    )
+    position: str = Field(
+        default="", sa_type=Text, sa_column_kwargs={"server_default": text("''")}
+    )
+    claimed_by: str | None = Field(default=None, sa_type=Text)
+    lease_until: datetime | None = Field(default=None, sa_type=INSTANT)
+    started_at: datetime | None = Field(default=None, sa_type=INSTANT)
+    finished_at: datetime | None = Field(default=None, sa_type=INSTANT)
+    error: str | None = Field(default=None, sa_type=Text)

@@ -197,7 +197,12 @@ def _names_in(value: Any) -> Any:
     Of a list: a list with null for the staff numbers, the last ones left out.
     """
     if isinstance(value, list):
-        return _trimmed([_names_in(element) for element in value])
+        # no deeper: lists in lists hold no names, and may be nested beyond what can be followed
+        return _trimmed([_name_in(element) for element in value])
+    return _name_in(value)
+
+
+def _name_in(value: Any) -> str | None:
     return value if isinstance(value, str) and staff_no_in(value) is None else None
 
 

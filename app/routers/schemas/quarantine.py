@@ -1,14 +1,25 @@
 """Bodies of the quarantine routes."""
 
 import base64
+import dataclasses
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain.access import MASK, Principal, Scope
 from app.domain.events.envelope import Reason
-from app.domain.quarantine import QuarantinedItem, QuarantineState
+from app.domain.quarantine import Actor, CountBy, QuarantineCount, QuarantinedItem, QuarantineState
+from app.domain.suggestions.suggestion import (
+    SuggestedAction as Action,
+)
+from app.domain.suggestions.suggestion import (
+    Suggestion,
+)
+from app.domain.suggestions.suggestion import (
+    SuggestionName as Name,
+)
 
 _IMPERSONAL: Final = {
     f"ce-{name}"
@@ -45,6 +56,102 @@ class DiscardIn(BaseModel):
     reason: Annotated[str, Field(min_length=1, max_length=1000, description="Reason 丢弃原因")]
 
 
+class ActorOut(BaseModel):
+    """Who did something."""
+
+    id: Annotated[str, Field(description="Id of the key; `servicelane`: the service itself")]
+    name: Annotated[str, Field(description="For people 名称")]
+
+
+class CorrectionOut(BaseModel):
+    """What somebody made of an item; the last one is what a replay sends in."""
+
+    at: Annotated[datetime, Field(description="When 时间")]
+    by: Annotated[ActorOut, Field(description="Who 更正人")]
+    means: Annotated[
+        str, Field(description="`event`, `patch`, or the name of the suggestion that was applied")
+    ]
+    event: Annotated[
+        str, Field(description="The event as JSON text; masked without personal:read 更正后的事件")
+    ]
+
+
+class OperationOut(BaseModel):
+    """An operation of a JSON Patch (RFC 6902)."""
+
+    op: Annotated[str, Field(description="add, remove or replace")]
+    path: Annotated[str, Field(description="JSON pointer into the event")]
+    value: Annotated[Any, Field(description="Masked without personal:read")] = None
+
+
+class QuarantineSuggestionOut(BaseModel):
+    """What may be done with an item, and why that makes sense."""
+
+    name: Annotated[Name, Field(description="Stable; `apply` takes it, where `action` is replay")]
+    action: Annotated[
+        Action,
+        Field(description="replay: can be applied; discard: throw it away; advice: for people"),
+    ]
+    description: Annotated[str, Field(description="In English")]
+    description_zh: Annotated[str, Field(description="说明")]
+    patch: Annotated[list[OperationOut], Field(description="What it changes in the event")]
+    settles: Annotated[
+        bool, Field(description="Whether nothing is known to be wrong with the event afterwards")
+    ]
+
+    @classmethod
+    def of(cls, suggestion: Suggestion, *, plain: bool) -> Self:
+        """Show a suggestion; values only where personal data may be seen."""
+        return cls(
+            name=suggestion.name,
+            action=suggestion.action,
+            description=suggestion.words.en,
+            description_zh=suggestion.words.zh,
+            patch=[
+                OperationOut.model_validate(
+                    operation
+                    if plain or "value" not in operation
+                    else {**operation, "value": MASK}
+                )
+                for operation in suggestion.patch
+            ],
+            settles=suggestion.settles,
+        )
+
+
+class ReplayIn(BaseModel):
+    """How an item is corrected before it is sent in again; nothing: as it is now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event: Annotated[
+        dict[str, Any] | None,
+        Field(description="The whole event, corrected, in structured form 更正后的完整事件"),
+    ] = None
+    patch: Annotated[
+        list[dict[str, Any]] | None,
+        Field(description="JSON Patch (RFC 6902) for the event as it is now 补丁"),
+    ] = None
+    apply: Annotated[
+        Name | list[Name] | None,
+        Field(description="Name of a suggestion, or several 应用建议"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = [self.event is not None, self.patch is not None, bool(self.apply)]
+        if sum(given) > 1:
+            raise ValueError("give one of event, patch and apply")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """The suggestions to apply."""
+        if self.apply is None:
+            return []
+        return [*self.apply] if isinstance(self.apply, list) else [self.apply]
+
+
 class QuarantinedItemOut(BaseModel):
     """An item in quarantine."""
 
@@ -62,7 +169,11 @@ class QuarantinedItemOut(BaseModel):
     seen_count: Annotated[int, Field(description="How often the same bytes came while it waited")]
     seq: Annotated[str | None, Field(description="Of the event that it became")]
     resolved_at: datetime | None
+    resolved_by: Annotated[ActorOut | None, Field(description="Who replayed or discarded it")]
     discard_reason: str | None
+    corrected: Annotated[
+        int, Field(description="How often it was corrected; `errors` are of the last correction")
+    ]
 
     @classmethod
     def of(cls, item: QuarantinedItem) -> Self:
@@ -85,14 +196,27 @@ class QuarantinedItemDetail(QuarantinedItemOut):
     body_base64: Annotated[
         str | None, Field(description="Its own bytes in Base64, where they are no UTF-8 text")
     ]
+    corrections: Annotated[
+        list[CorrectionOut], Field(description="In order; the bytes above stay as sent 更正记录")
+    ]
+    suggestions: Annotated[
+        list[QuarantineSuggestionOut],
+        Field(description="What may be done with it, the best first; while it waits 建议"),
+    ]
 
     @classmethod
-    def detail_of(cls, item: QuarantinedItem, principal: Principal) -> Self:
+    def detail_of(
+        cls,
+        item: QuarantinedItem,
+        suggestions: Sequence[Suggestion],
+        principal: Principal,
+    ) -> Self:
         """Show an item to a caller."""
+        plain = principal.has(Scope.PERSONAL_READ)
         attributes = dict(item.item.attributes)
         body: str | None = None
         encoded: str | None = None
-        if not principal.has(Scope.PERSONAL_READ):
+        if not plain:
             body = MASK
             attributes |= dict.fromkeys(attributes.keys() - _IMPERSONAL, MASK)
         else:
@@ -107,8 +231,50 @@ class QuarantinedItemDetail(QuarantinedItemOut):
                 "attributes": attributes,
                 "body": body,
                 "body_base64": encoded,
+                "corrections": [
+                    {
+                        "at": made.at,
+                        "by": _actor(made.by),
+                        "means": made.means,
+                        "event": made.event if plain else MASK,
+                    }
+                    for made in item.corrections
+                ],
+                "suggestions": [
+                    QuarantineSuggestionOut.of(each, plain=plain) for each in suggestions
+                ],
             }
         )
+
+
+class QuarantineCountOut(BaseModel):
+    """How many items have something in common; what they were not counted by is absent."""
+
+    store_id: Annotated[
+        str | None, Field(description="Code; empty: items of no known store 门店")
+    ] = None
+    reason: Annotated[Reason | None, Field(description="Reason code 原因")] = None
+    source: Annotated[str | None, Field(description="Source 来源")] = None
+    type: Annotated[str | None, Field(description="Event type 事件类型")] = None
+    items: Annotated[int, Field(description="How many 数量")]
+    repeats: Annotated[
+        int, Field(description="How often their bytes came again while they waited 重复次数")
+    ]
+    oldest_received_at: Annotated[datetime, Field(description="The first came 最早")]
+    newest_received_at: Annotated[datetime, Field(description="The last came 最晚")]
+
+    @classmethod
+    def of(cls, count: QuarantineCount, by: Collection[CountBy]) -> Self:
+        """Show a count, with what it was counted by."""
+        members = dataclasses.asdict(count)
+        for each in CountBy:
+            if each not in by:
+                del members["store_id" if each is CountBy.STORE else each.value]
+        return cls.model_validate(members)
+
+
+def _actor(actor: Actor) -> dict[str, str]:
+    return {"id": actor.id, "name": actor.name}
 
 
 def _members(item: QuarantinedItem) -> dict[str, object]:
@@ -130,5 +296,7 @@ def _members(item: QuarantinedItem) -> dict[str, object]:
         "seen_count": item.seen_count,
         "seq": None if item.seq is None else str(item.seq),
         "resolved_at": item.resolved_at,
+        "resolved_by": None if item.resolved_by is None else _actor(item.resolved_by),
         "discard_reason": item.discard_reason,
+        "corrected": len(item.corrections),
     }

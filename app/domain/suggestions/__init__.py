@@ -1,0 +1,1 @@
+"""What may be done with an item of the quarantine: suggestions by rules, never silent guesses."""
