@@ -228,7 +228,7 @@ CASES: dict[str, Case] = {
     "lines": compare_lines,
     "recorder": compare_recorder,
     "sheet": partial(import_files, "sheet"),
-    "file": partial(import_files, "lines"),
+    "file": partial(import_files, "file"),
     "night": night,
     "memory": check_memory,
 }
