@@ -206,7 +206,7 @@ async def run_apart(url: str, case: str, *, rounds: int, events: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    parser.add_argument("case", choices=("sheet", "lines"))
+    parser.add_argument("case", choices=("sheet", "file"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--events", type=int, default=1_000_000)
     given = parser.parse_args()

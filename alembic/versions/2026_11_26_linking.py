@@ -140,7 +140,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_personal_plate",
         "personal",
-        ["store_id", sa.text("(fields ->> 'plate')")],
+        ["store_id", sa.text("\"left\"(fields ->> 'plate', 128)")],
         postgresql_where=sa.text("fields ? 'plate'"),
     )
     execute_file("read_group.sql")

@@ -4,7 +4,7 @@ What is received is written by `append_group.sql` together with what became of i
 makes its rows. Everything else here reads, but for rules and the watch's own beat.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -34,7 +34,8 @@ _FEEDS = """
      WHERE s.store_id = $1
 """
 _DUE = f"{_FEEDS} AND s.look_at <= $2 ORDER BY s.source LIMIT $3"
-_ALL = f"{_FEEDS} ORDER BY s.source"
+_PAGE = f"{_FEEDS} AND ($2::text IS NULL OR s.source > $2) ORDER BY s.source LIMIT $3"
+_ONE = f"{_FEEDS} AND s.source = $2"
 _STORES_WITH_DUE = """
     SELECT store_id FROM feed_source WHERE look_at <= $1 GROUP BY store_id ORDER BY store_id
 """
@@ -67,7 +68,7 @@ _SUMS = f"""
         for position in range(LAG_CLASSES)
     )
 }] AS lag_counts
-      FROM feed_hour WHERE store_id = $1 GROUP BY store_id, source
+      FROM feed_hour WHERE store_id = $1 AND source = ANY($5) GROUP BY store_id, source
 """
 _SILENCES = "SELECT source, state::text AS state FROM feed WHERE store_id = $1 ORDER BY source"
 _BEAT = """
@@ -279,9 +280,14 @@ class FeedRepository:
         """List the feeds of a store that are to be looked at."""
         return [_feed(row) for row in await self._connection.fetch(_DUE, store_id, now, limit)]
 
-    async def list_all(self, store_id: str) -> list[KnownFeed]:
-        """List the feeds of a store, by source."""
-        return [_feed(row) for row in await self._connection.fetch(_ALL, store_id)]
+    async def list_page(self, store_id: str, *, after: str | None, limit: int) -> list[KnownFeed]:
+        """List the feeds of a store by source, after a source."""
+        return [_feed(row) for row in await self._connection.fetch(_PAGE, store_id, after, limit)]
+
+    async def find(self, store_id: str, source: str) -> KnownFeed | None:
+        """Find a feed."""
+        row = await self._connection.fetchrow(_ONE, store_id, source)
+        return None if row is None else _feed(row)
 
     async def list_active_hours(self, store_id: str, feed: KnownFeed) -> set[datetime]:
         """List the hours in which a feed was active, in the weeks that its rhythm is of."""
@@ -290,11 +296,17 @@ class FeedRepository:
         return {row["hour"] for row in rows}
 
     async def sum_up(
-        self, store_id: str, *, today: datetime, week: datetime, window: datetime
+        self,
+        store_id: str,
+        sources: Collection[str],
+        *,
+        today: datetime,
+        week: datetime,
+        window: datetime,
     ) -> dict[str, FeedSums]:
-        """Sum up what was received since each of three moments, by source."""
+        """Sum up what was received of sources since each of three moments, and ever."""
         rows = await self._connection.fetch(
-            _SUMS, store_id, hour_of(today), hour_of(week), hour_of(window)
+            _SUMS, store_id, hour_of(today), hour_of(week), hour_of(window), list(sources)
         )
         return {row["source"]: _sums(row) for row in rows}
 

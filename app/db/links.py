@@ -79,7 +79,7 @@ _PLATES: Final = """
       FROM unnest($2::text[]) AS w (plate)
      CROSS JOIN LATERAL (
         SELECT kind, key FROM personal
-         WHERE store_id = $1 AND fields ? 'plate' AND fields ->> 'plate' = w.plate
+         WHERE store_id = $1 AND fields ? 'plate' AND left(fields ->> 'plate', 128) = w.plate
            AND kind IN ('vehicle', 'repair_order')
          ORDER BY seq DESC LIMIT 20
      ) AS told

@@ -343,30 +343,26 @@ def _once(
 def _handovers(told: Sequence[Event], seen: Sequence[Seen]) -> list[Inferred]:
     handed_over = run_of(seen, "handed_over_at")
     odometer = run_of(seen, "handover_odometer_km")
+    same = told
+    if handed_over is not None:
+        same = [event for event in told if same_minute(event.occurred_at, handed_over[0])]
+    elif odometer is None or not told:
+        return []
     readings = [
         event.payload.odometer_km
         for event in told
         if isinstance(event.payload, RepairOrderDelivered)
         and event.payload.odometer_km is not None
     ]
-    same = [
-        event
-        for event in told
-        if handed_over is None or same_minute(event.occurred_at, handed_over[0])
-    ]
-    is_odometer_told = odometer is None or (bool(readings) and readings[-1] == odometer[0])
-    if handed_over is None and odometer is None:
+    if same and (odometer is None or (bool(readings) and readings[-1] == odometer[0])):
         return []
-    if (same and is_odometer_told) or (handed_over is None and not same):
-        return []
-    found = [run[1].event for run in (handed_over, odometer) if run is not None]
-    at = same[-1].occurred_at if same else handed_over[0] if handed_over else None
-    if at is None:
-        return []
+    found = [run for run in (handed_over, odometer) if run is not None]
+    at: datetime = same[-1].occurred_at if same else found[0][0]
     payload = RepairOrderDelivered.model_construct(
         odometer_km=None if odometer is None else odometer[0]
     )
-    return [Inferred("repair_order.delivered", at, payload, later(*found))]
+    evidence = later(*(run[1].event for run in found))
+    return [Inferred("repair_order.delivered", at, payload, evidence)]
 
 
 def _cancellations(told: Sequence[Event], seen: Sequence[Seen]) -> list[Inferred]:

@@ -16,6 +16,13 @@ _SETTLED: Final = frozenset({"settled", "closed"})
 _UNSETTLED: Final = frozenset({"open", "ready_to_bill"})
 
 
+class _Told(msgspec.Struct, frozen=True):
+    """A settlement that was told."""
+
+    at: datetime
+    sheet: RepairOrderSettled
+
+
 class _Bill(msgspec.Struct):
     """How the bill stands as of a moment of the walk.
 
@@ -27,7 +34,7 @@ class _Bill(msgspec.Struct):
         inferred: What follows from all that.
     """
 
-    told: Event | None = None
+    told: _Told | None = None
     since: Seen | None = None
     settled_at: datetime | None = None
     shown: dict[str, Any] = {}
@@ -49,9 +56,10 @@ def infer_settlement(
             made before.
     """
     bill = _Bill()
-    for item in walk((event for event in told if type(event.payload) is RepairOrderSettled), seen):
+    for item in walk(told, seen):
         if isinstance(item, Event):
-            bill = _Bill(told=item)
+            if isinstance(item.payload, RepairOrderSettled):
+                bill = _Bill(told=_Told(item.occurred_at, item.payload))
             continue
         status, settled_at = item.news.get("status"), item.news.get("settled_at")
         carried = {name: item.news[name] for name in _FIELDS if name in item.news}
@@ -95,14 +103,12 @@ def _untold(
     return at, {"amounts": Amounts(), **bill.shown}
 
 
-def _corrected(bill: _Bill, told: Event) -> tuple[datetime, dict[str, Any]] | None:
+def _corrected(bill: _Bill, told: _Told) -> tuple[datetime, dict[str, Any]] | None:
     """The told sheet with what snapshots show otherwise; None where they show nothing else.
 
     It stands at the time of the told one, or later: an earlier one would not count.
     """
-    if not isinstance(told.payload, RepairOrderSettled):
-        return None
-    at, base = told.occurred_at, told.payload
+    at, base = told.at, told.sheet
     is_time_told = bill.settled_at is None or same_minute(bill.settled_at, at)
     if is_time_told and all(_agrees(name, value, base, at) for name, value in bill.shown.items()):
         return None

@@ -9,7 +9,7 @@ from app.domain.access import Principal, Scope
 from app.domain.errors import NotFoundError
 from app.domain.feed_watch import FeedRule
 from app.problems import responses
-from app.routers.deps import FactoryDep, Listing, StoreId, requires
+from app.routers.deps import FactoryDep, Listing, PageDep, StoreId, next_cursor, requires
 from app.routers.schemas.feeds import FeedOut, FeedRuleIn
 
 router = APIRouter(prefix="/v1/stores/{store_id}/feeds", tags=["feeds"])
@@ -27,16 +27,19 @@ LagDays = Annotated[
 )
 async def list_feeds(
     store_id: StoreId,
+    page: PageDep,
     factory: FactoryDep,
     _: Annotated[Principal, requires(Scope.STORES_READ)],
     lag_days: LagDays = 7,
 ) -> Listing[FeedOut]:
     """List every source that was ever heard of: when last, how much, how late, whether silent.
 
-    A KPI that dropped because a feed died is not bad work. There are few, so this is one page.
+    A KPI that dropped because a feed died is not bad work.
     """
-    reports = await factory.feeds.list_all(store_id, lag_days=lag_days)
-    return Listing(items=[FeedOut.of(report) for report in reports], next_cursor=None)
+    found = await factory.feeds.list_page(store_id, page, lag_days=lag_days)
+    return Listing(
+        items=[FeedOut.of(report) for report in found.items], next_cursor=next_cursor(found)
+    )
 
 
 @router.put(

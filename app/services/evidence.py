@@ -33,7 +33,7 @@ class InferredFact:
     """A fact that nobody told, with what it was read out of."""
 
     event: InferredEvent
-    evidence: Evidence | None
+    evidence: Evidence
 
 
 class EvidenceFinder:
@@ -68,10 +68,9 @@ class EvidenceFinder:
         orders = {event.key for event in inferred}
         gone = await self._gone(store_id, orders)
         shown = await self._shown(store_id, orders)
-        found = {
+        return {
             event.seq: _evidence(shown[event.key], gone, event.causation_id) for event in inferred
         }
-        return {seq: evidence for seq, evidence in found.items() if evidence is not None}
 
     async def _gone(self, store_id: str, orders: Collection[str]) -> set[tuple[str, str]]:
         return retracted(
@@ -91,11 +90,9 @@ class EvidenceFinder:
 
 def _evidence(
     shown: Sequence[ShownSnapshot], gone: Collection[tuple[str, str]], snapshot_id: str | None
-) -> Evidence | None:
+) -> Evidence:
     """Find the snapshot of that id; of two sources' the one that stands."""
     named = [snapshot for snapshot in shown if snapshot.id == snapshot_id]
-    if not named:
-        return None
     found = min(named, key=lambda snapshot: (snapshot.of_source, snapshot.of_id) in gone)
     before = [
         snapshot.at

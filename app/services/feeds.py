@@ -1,6 +1,7 @@
 """Feeds for their readers: what comes from whom, in which rhythm, how late; and who is silent."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from app.db.feeds import FeedRepository, FeedSums, KnownFeed
 from app.domain.errors import NotFoundError
 from app.domain.feed import Silence
 from app.domain.feed_watch import FeedRule, lag_quantile, silent_at
+from app.domain.pages import Page, PageRequest, page_of
 from app.domain.periods import local_day, start_of_day
 from app.domain.rhythm import Rhythm, expected_by
 from app.domain.stores import Store
@@ -74,17 +76,27 @@ class FeedService:
         self._stores = stores
         self._time_source = time_source
 
-    async def list_all(self, store_id: str, *, lag_days: int) -> list[FeedReport]:
+    async def list_page(
+        self, store_id: str, page: PageRequest, *, lag_days: int
+    ) -> Page[FeedReport]:
         """List the feeds of a store, by source.
 
         Args:
             store_id: The store.
+            page: The part that is wanted.
             lag_days: Over how many days lags are told.
 
         Raises:
             NotFoundError: There is no such store.
         """
-        return await self._reports(await self._stores.get(store_id), lag_days=lag_days)
+        store = await self._stores.get(store_id)
+        key = page.key(str)
+        async with self._snapshot() as feeds:
+            found = await feeds.list_page(
+                store_id, after=None if key is None else str(key[0]), limit=page.limit + 1
+            )
+            reports = await self._reports(feeds, store, found, lag_days=lag_days)
+        return page_of(reports, page.limit, lambda report: (report.feed.source,))
 
     async def set_rule(
         self, store_id: str, source: str, rule: FeedRule, *, lag_days: int
@@ -107,30 +119,37 @@ class FeedService:
             )
             raise NotFoundError(message)
         await self._appender.submit(Watch(store_id, watched_from or now, PART))
-        (report,) = [
-            report
-            for report in await self._reports(store, lag_days=lag_days)
-            if report.feed.source == source
-        ]
+        async with self._snapshot() as feeds:
+            found = await feeds.find(store_id, source)
+            (report,) = await self._reports(
+                feeds, store, [] if found is None else [found], lag_days=lag_days
+            )
         return report
 
-    async def _reports(self, store: Store, *, lag_days: int) -> list[FeedReport]:
-        now = await self._time_source.now()
-        today = start_of_day(local_day(now, store.zone), store.zone)
+    @asynccontextmanager
+    async def _snapshot(self) -> AsyncIterator[FeedRepository]:
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            feeds = FeedRepository(connection)
-            sums = await feeds.sum_up(
-                store.store_id, today=today, week=now - WEEK, window=now - timedelta(lag_days)
-            )
-            watched_from = await feeds.find_watched_from() or now
-            return [
-                await self._report(feeds, store, feed, sums[feed.source], watched_from)
-                for feed in await feeds.list_all(store.store_id)
-                if feed.source in sums
-            ]
+            yield FeedRepository(connection)
+
+    async def _reports(
+        self, feeds: FeedRepository, store: Store, found: Sequence[KnownFeed], *, lag_days: int
+    ) -> list[FeedReport]:
+        now = await self._time_source.now()
+        sums = await feeds.sum_up(
+            store.store_id,
+            [feed.source for feed in found],
+            today=start_of_day(local_day(now, store.zone), store.zone),
+            week=now - WEEK,
+            window=now - timedelta(lag_days),
+        )
+        watched_from = await feeds.find_watched_from() or now
+        return [
+            await self._report(feeds, store, feed, sums[feed.source], watched_from)
+            for feed in found
+        ]
 
     async def _report(
         self,

@@ -89,10 +89,13 @@ class RowChunks:
             done=self._done(),
             skipped=sum(len(one.rows) for one in mapped if one.skipped is not None),
             cells=cells,
-            column_of=self._mapping.column_of,
+            column_of=self._column_of,
             faults=faults,
             warnings=warnings,
         )
+
+    def _column_of(self, event_type: str, pointer: str) -> str:
+        return self._mapping.column_of(event_type, pointer, self._sheet.columns)
 
     def _done(self) -> int:
         if self.unit == "rows":

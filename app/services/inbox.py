@@ -52,6 +52,10 @@ class ShareAwayError(Exception):
     """The disk or share failed; it is looked at again at the next tick."""
 
 
+_TROUBLES: Final = (ShareAwayError, PermissionError)
+"""What a folder can have; the others go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Watched:
     """How a file looked when it last changed, and since when (monotonic) it has looked so."""
@@ -73,6 +77,7 @@ class InboxService:
         stores: StoreDirectory,
         machine_time: TimeSource,
         lease: timedelta = LEASE,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
         self._inbox = inbox
@@ -81,6 +86,7 @@ class InboxService:
         self._stores = stores
         self._machine_time = machine_time
         self._lease = lease
+        self._monotonic = monotonic
         self._watched: dict[Path, _Watched] = {}
         self._troubles: dict[Path, str] = {}
 
@@ -95,21 +101,23 @@ class InboxService:
         dealt = 0
         try:
             folders = await _on_disk(inbox_folder.list_folders, self._inbox)
-        except ShareAwayError as error:
+        except _TROUBLES as error:
             self._note_trouble(self._inbox, error)
             return 0
         self._note_well(self._inbox)
         dealt += await self._take_up_abandoned()
         seen: set[Path] = set()
-        for folder in folders:
+        for folder in (self._inbox, *folders):
             try:
                 files = await _on_disk(inbox_folder.list_files, folder)
                 seen.update(file.path for file in files)
                 dealt += await self._do_folder(folder, [f for f in files if self._is_whole(f)])
                 self._note_well(folder)
-            except ShareAwayError as error:
+            except _TROUBLES as error:
                 self._note_trouble(folder, error)
+        seen.update((self._inbox, *folders))
         self._watched = {path: look for path, look in self._watched.items() if path in seen}
+        self._troubles = {path: said for path, said in self._troubles.items() if path in seen}
         return dealt
 
     async def list_page(
@@ -145,19 +153,20 @@ class InboxService:
     # ---- what lies there
 
     async def _do_folder(self, folder: Path, whole: Iterable[Seen]) -> int:
-        await self._put_strays_back(folder)
+        code = folder.name if folder != self._inbox and is_store_code(folder.name) else None
+        if code is not None:
+            await self._put_strays_back(folder)
         dealt = 0
         store: Store | None = None
         for file in whole:
-            if store is None and is_store_code(folder.name):
-                store = (await self._stores.get_many((folder.name,))).get(folder.name)
+            if store is None and code is not None:
+                store = (await self._stores.get_many((code,))).get(code)
             if store is None:
-                await _on_disk(_refuse_folder, file, folder)
+                problem = _BESIDE if folder == self._inbox else _no_store(folder.name)
+                await _on_disk(_refuse, file, folder, problem)
                 logger.warning("inbox: no such store", folder=folder.name, file=file.path.name)
             elif (claim := await self._claim(store.store_id, file)) is not None:
-                taken = await _on_disk(inbox_folder.take, file, claim.import_id)
-                if taken is None:
-                    await self._repository.forget(claim)
+                if (taken := await self._take(claim, file)) is None:
                     continue
                 await self._do(claim, store, folder, taken)
             else:
@@ -165,11 +174,32 @@ class InboxService:
             dealt += 1
         return dealt
 
+    async def _take(self, claim: FileImport, file: Seen) -> Path | None:
+        """Move a claimed file into `working/`.
+
+        Returns:
+            None if it is gone, or may not be moved as long as somebody has it open; then it is
+            claimed no more.
+        """
+        try:
+            taken = await _on_disk(inbox_folder.take, file, claim.import_id)
+        except PermissionError as error:
+            self._note_trouble(file.path, error)
+            taken = None
+        except ShareAwayError:
+            await self._repository.forget(claim)
+            raise
+        else:
+            self._note_well(file.path)
+        if taken is None:
+            await self._repository.forget(claim)
+        return taken
+
     def _is_whole(self, file: Seen) -> bool:
         """Whether nobody writes a file any more, as far as can be told."""
         if file.is_marked:
             return True
-        now = time.monotonic()
+        now = self._monotonic()
         watched = self._watched.get(file.path)
         if watched is None or watched.look != file.look:
             watched = self._watched[file.path] = _Watched(file.look, now)
@@ -217,7 +247,7 @@ class InboxService:
             try:
                 taken = await _on_disk(inbox_folder.find_taken, folder, import_id)
                 await self._go_on(claim, folder, taken)
-            except ShareAwayError as error:
+            except _TROUBLES as error:
                 self._note_trouble(folder, error)
             dealt += 1
         return dealt
@@ -376,11 +406,11 @@ class InboxService:
     def _note_trouble(self, place: Path, error: Exception) -> None:
         if self._troubles.get(place) != str(error):
             self._troubles[place] = str(error)
-            logger.warning("inbox: a folder can't be used", folder=str(place), error=str(error))
+            logger.warning("inbox: a place can't be used", place=str(place), error=str(error))
 
     def _note_well(self, place: Path) -> None:
         if self._troubles.pop(place, None) is not None:
-            logger.info("inbox: the folder can be used again", folder=str(place))
+            logger.info("inbox: the place can be used again", place=str(place))
 
 
 async def _on_disk(do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -398,10 +428,10 @@ async def _on_disk(do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         raise ShareAwayError(str(error)) from error
 
 
-def _refuse_folder(file: Seen, folder: Path) -> None:
-    """Return a file of a folder that is no store's; harmless if another process was quicker."""
+def _refuse(file: Seen, folder: Path, problem: str) -> None:
+    """Return a file that is no store's; harmless if another process was quicker."""
     with suppress(FileNotFoundError):
-        _move_with_note(file.path, folder, _no_store(folder.name))
+        _move_with_note(file.path, folder, problem)
 
 
 def _move_with_note(path: Path, folder: Path, problem: str) -> Path:
@@ -420,6 +450,10 @@ def _no_store(name: str) -> str:
     )
 
 
+_BESIDE: Final = (
+    "This file lies beside the folders of the stores. Put it into the folder of its store.\n"
+    "此文件放在了门店文件夹之外，请放入对应门店的文件夹。"
+)
 _NO_PERMISSION: Final = (
     "The service may not read this file. Give its account the right to read and write in this "
     "folder, and put the file in again.\n"

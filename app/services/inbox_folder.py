@@ -149,6 +149,9 @@ def take(file: Seen, import_id: str) -> Path | None:
     except FileNotFoundError:
         remove_working(folder, import_id)
         return None
+    except OSError:
+        remove_working(folder, import_id)
+        raise
     if look_at(target).look != file.look:
         put_back(folder, import_id)
         return None

@@ -1,5 +1,6 @@
 """Mappings of sources: those shipped with the service, those stored here, and which one fits."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -68,15 +69,23 @@ class MappingDirectory:
         self._repository = repository
         self._mappings: dict[str, SourceMapping] = {}
         self._held: set[tuple[str, int]] = set()
-        self._looked_at = -KEEP_SECONDS
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
         self.value_maps: dict[str, SourceValues] = {}
 
     async def refresh(self) -> None:
         """Take in what was stored elsewhere, unless that was looked up a moment ago."""
-        now = time.monotonic()
-        if now - self._looked_at < KEEP_SECONDS:
+        if self._is_fresh():
             return
-        self._looked_at = now
+        async with self._looking:  # nobody goes on with the maps of before, least of all with none
+            if not self._is_fresh():
+                await self._look()
+                self._looked_at = time.monotonic()
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._looked_at < KEEP_SECONDS
+
+    async def _look(self) -> None:
         for stored in await self._repository.list_newest(held=self._held):
             try:
                 mapping = read_mapping(stored.body)

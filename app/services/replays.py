@@ -10,17 +10,13 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import orjson
-
 from app.db.engine import Pool
 from app.db.event_log import EventLog
 from app.db.quarantine import Place, QuarantineRepository
 from app.domain.errors import Fault
 from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
-from app.domain.events.ndjson import read_item
 from app.domain.events.retraction import EventRetracted
-from app.domain.events.wire import STRUCTURED
 from app.domain.quarantine import Actor, Correction, QuarantinedItem, corrected
 from app.domain.stores import named_stores
 from app.services.appender import Appender
@@ -212,34 +208,28 @@ class ReplayService:
     ) -> tuple[list[_Read], Collection[str]]:
         """Read items as the door does; gives with them the stores that are known."""
         await self._mappings.refresh()
-        expanded = [await self._expand(attempt.present) for attempt in attempts]
-        values = [
-            [each if isinstance(each, Rejected) else read_item(each) for each in items]
-            for items in expanded
-        ]
-        named = named_stores(value for each in values for value in each)
+        expanded = [await self._rows.expanded(attempt.present) for attempt in attempts]
+        named = named_stores(value for present in expanded for _, value in present)
         named |= {
             value.store_id
-            for each in values
-            for value in each
+            for present in expanded
+            for _, value in present
             if isinstance(value, Rejected) and value.store_id is not None
         }
         known = await self._stores.get_many(
             [code for code in named if stores is None or code in stores]
         )
         reads: list[_Read] = []
-        for number, (items, present) in enumerate(zip(expanded, values, strict=True)):
+        for number, present in enumerate(expanded):
             found = [
-                value
-                if isinstance(value, Rejected)
-                else self._door.read(value, now=now, known_store=known.__contains__)
-                for value in present
+                self._door.read(value, now=now, known_store=known.__contains__)
+                for _, value in present
             ]
             refusal = next((each for each in found if isinstance(each, Rejected)), None)
             events = [each for each in found if isinstance(each, NewEvent)]
             reads.append(
                 _Read(
-                    [each for each in items if isinstance(each, Item)],
+                    [item for item, _ in present],
                     events if refusal is None else (),
                     refusal,
                     found[-1].store_id,
@@ -248,19 +238,6 @@ class ReplayService:
             if number % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
         return reads, known
-
-    async def _expand(self, items: Sequence[Item]) -> list[Item | Rejected]:
-        """Put in the place of a row of a sheet the events that its mapping makes of it today."""
-        expanded: list[Item | Rejected] = []
-        for item in items:
-            events = await self._rows.events_of(read_item(item))
-            if isinstance(events, list):
-                expanded += [
-                    Item(orjson.dumps(event, default=str), STRUCTURED, {}) for event in events
-                ]
-            else:
-                expanded.append(item if events is None else events)
-        return expanded
 
     async def _move(
         self, attempts: Sequence[Attempt], reads: Sequence[_Read], known: Collection[str]

@@ -1,9 +1,15 @@
 """Rows that lie in quarantine, read again by the mapping of today."""
 
+from collections.abc import Iterable
 from typing import Any
+
+import orjson
 
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason, Rejected
+from app.domain.events.item import Item
+from app.domain.events.ndjson import read_item
+from app.domain.events.wire import STRUCTURED
 from app.domain.mapping.field_reader import Context
 from app.domain.mapping.row_item import read_row_item, rejected_row
 from app.services.mappings import MappingDirectory
@@ -20,7 +26,26 @@ class RowReader:
         self._stores = stores
         self._secret = secret
 
-    async def events_of(self, value: object) -> list[dict[str, Any]] | Rejected | None:
+    async def expanded(self, items: Iterable[Item]) -> list[tuple[Item, Any]]:
+        """Give items as the door reads them, each with its value: a row as the events it makes.
+
+        A row that still makes none has what is wrong with it as its value: the door hands a
+        `Rejected` back as it is.
+        """
+        found: list[tuple[Item, Any]] = []
+        for item in items:
+            value = read_item(item)
+            events = await self._events_of(value)
+            if isinstance(events, list):
+                found += [
+                    (Item(orjson.dumps(event, default=str), STRUCTURED, {}), event)
+                    for event in events
+                ]
+            else:
+                found.append((item, value if events is None else events))
+        return found
+
+    async def _events_of(self, value: object) -> list[dict[str, Any]] | Rejected | None:
         """Make the events of a row.
 
         Args:

@@ -242,6 +242,23 @@ async def test_split_files_are_told_and_merged_with_one_command(
     await check_store(pool)
 
 
+async def test_what_is_no_plate_is_kept_and_suggests_nothing(
+    client: httpx.AsyncClient, factory: Factory
+) -> None:
+    """An unknown field of that name may be longer than an index takes, or no text at all."""
+    endless = "".join(chr(0x4E00 + (7 * number) % 20_000) for number in range(9_000))
+    assert await outcomes(
+        factory,
+        opened("R1", plate="无"),
+        opened("R2", "2026-06-02T09:00:00+08:00", vin=VIN, plate="无"),
+        event("repair_order.cleaned", "R3", "2026-06-03T09:00:00+08:00", plate=endless),
+        event("repair_order.cleaned", "R4", "2026-06-04T09:00:00+08:00", plate=["无"]),
+    ) == ["1", "2", "3", "4"]
+    found = await items(client, "/work-lists/unlinked-repair-orders")
+    assert [one["plate"] for one in found] == ["无", "无", endless, None]
+    assert [len(one["suggestions"]) for one in found] == [1, 0, 0, 0]
+
+
 # Customers with several files
 
 

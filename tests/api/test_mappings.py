@@ -1,7 +1,10 @@
 """Mappings over HTTP, and what their value maps do to the events of their source."""
 
 import asyncio
+from datetime import datetime
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
@@ -10,14 +13,18 @@ import yaml
 
 from app.db.engine import Pool
 from app.domain.access import Scope
+from app.domain.mapping.source_mapping import Context
 from app.factory import Factory, open_factory
 from app.services import mappings
+from app.services.mappings import shipped_mappings
+from app.services.sheet_reading import open_sheet
 from tests.api.conftest import Connect, Issue
 from tests.support.facts import opened, settled
-from tests.support.posting import add_store, outcomes
+from tests.support.posting import add_store, outcomes, post
 
 PATH = "/v1/mappings/dms/coded"
 SOURCE = "/dms/coded"
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture(autouse=True)
@@ -178,3 +185,37 @@ async def test_another_process_learns_of_a_mapping_within_seconds(
         assert await outcomes(other, coded("e-3", waiter="是")) == ["4"]
         await put(client, text(2, values={"work_type": {"保养": "warranty"}}))
         assert await outcomes(other, coded("e-4", waiter="是")) == ["invalid-data"]
+
+
+async def test_the_first_events_of_a_process_wait_for_its_maps(
+    client: httpx.AsyncClient, factory: Factory
+) -> None:
+    await put(client, text())
+    async with open_factory(factory.settings, time_source=factory.time_source) as other:
+        told = await asyncio.gather(
+            *(outcomes(other, coded(f"e-{n}", f"R{n}", waiter="是")) for n in range(4))
+        )
+    assert not any("invalid-data" in words for words in told)
+
+
+async def test_a_settlement_list_becomes_orders_and_files_once(
+    client: httpx.AsyncClient, factory: Factory
+) -> None:
+    def events(exported: str) -> list[dict[str, Any]]:
+        context = Context("S1", ZoneInfo("Asia/Shanghai"), datetime.fromisoformat(exported))
+        with open_sheet(SAMPLES / "settlement-list.csv") as sheet:
+            rows = list(
+                shipped_mappings()["settlement-list"].read_all(sheet.rows(), context=context)
+            )
+        return [event for row in rows for event in row.events]
+
+    first = await post(factory, *events("2026-01-07T09:00:00+08:00"))
+    assert (first["accepted"], first["duplicate"], first["quarantined"]) == (9, 0, 0)
+    order = (await client.get("/v1/stores/S1/repair-orders/RO20260105-002")).json()
+    assert (order["status"], order["work_type"], order["advisor"]) == ("closed", "accident", "A08")
+    assert order["promised_at"] == "2026-01-06T09:00:00Z"
+    assert order["settled_at"] == "2026-01-06T08:30:00Z"
+    customer = (await client.get("/v1/stores/S1/customers/C000124")).json()
+    assert customer["name"] == "客户0002"
+    again = await post(factory, *events("2026-01-08T09:00:00+08:00"))
+    assert (again["accepted"], again["duplicate"]) == (0, 9)

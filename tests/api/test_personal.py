@@ -132,7 +132,7 @@ async def all_reads(
         "quarantine_id": quarantine_id,
         "code": "on_time_delivery_rate",
     }
-    elsewhere = {"endpoint_id", "delivery_id", "name", "type"}
+    elsewhere = {"endpoint_id", "delivery_id", "import_id", "name", "source", "type"}
     found = {}
     for path, operations in app.openapi()["paths"].items():
         if "get" not in operations:

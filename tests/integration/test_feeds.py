@@ -11,7 +11,8 @@ from app.db.engine import Connection, Pool
 from app.domain.access import LOCAL
 from app.domain.errors import NotFoundError
 from app.domain.events.envelope import DESK_SOURCE
-from app.domain.feed_watch import FeedRule
+from app.domain.feed_watch import FeedRule, FeedView, Look, look
+from app.domain.pages import PageRequest
 from app.factory import Factory
 from app.services.desk import Caller
 from app.services.feed_watch import BREAK_AFTER
@@ -29,12 +30,12 @@ DEATH = local("2026-07-06T09:50")
 """A Monday morning."""
 
 
+async def reports(factory: Factory, store_id: str = "S1") -> list[FeedReport]:
+    return (await factory.feeds.list_page(store_id, PageRequest(), lag_days=7)).items
+
+
 async def report(factory: Factory, source: str = DMS, store_id: str = "S1") -> FeedReport:
-    (found,) = [
-        found
-        for found in await factory.feeds.list_all(store_id, lag_days=7)
-        if found.feed.source == source
-    ]
+    (found,) = [found for found in await reports(factory, store_id) if found.feed.source == source]
     return found
 
 
@@ -77,8 +78,11 @@ async def test_the_desk_is_a_source_and_the_service_itself_is_none(factory: Fact
         Caller(LOCAL),
         lambda _: b"{}",
     )
-    found = await factory.feeds.list_all("S1", lag_days=7)
-    assert [feed.feed.source for feed in found] == [DMS, DESK_SOURCE]
+    assert [feed.feed.source for feed in await reports(factory)] == [DMS, DESK_SOURCE]
+    first = await factory.feeds.list_page("S1", PageRequest(limit=1), lag_days=7)
+    assert first.next_after == (DMS,)
+    rest = await factory.feeds.list_page("S1", PageRequest(after=first.next_after), lag_days=7)
+    assert [feed.feed.source for feed in rest.items] == [DESK_SOURCE]
 
 
 async def test_a_replay_is_no_sign_of_life(
@@ -265,8 +269,36 @@ async def test_a_feed_is_one_of_its_store(
     await send(factory, local("2026-07-06T13:00"), store="S2")
     await factory.feed_watch.watch()
     assert [alarm["subject"] for alarm in await told(pool)] == [DMS]
-    assert [feed.feed.source for feed in await factory.feeds.list_all("S2", lag_days=1)] == [DMS]
+    assert [feed.feed.source for feed in await reports(factory, "S2")] == [DMS]
     assert (await report(factory, store_id="S2")).rhythm is None
+
+
+async def test_a_store_that_can_not_be_watched_stands_in_nobody_s_way(
+    factory: Factory,
+    time_source: MovableTimeSource,
+    pool: Pool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await add_store(factory, "S2")
+    await factory.feed_watch.watch()
+    for store_id, source in (("S1", "/bad"), ("S2", DMS)):
+        await send(factory, await time_source.now(), source, store_id)
+        rule = FeedRule(silent_after=HOUR)
+        await factory.feeds.set_rule(store_id, source, rule, lag_days=7)
+
+    def stumble(view: FeedView, **more: Any) -> Look:
+        if view.source == "/bad":
+            raise RuntimeError("it can't be told")
+        return look(view, **more)
+
+    monkeypatch.setattr("app.services.watching.look", stumble)
+    time_source.advance(2 * HOUR)
+    with capture_logs() as logs:
+        assert await factory.feed_watch.watch() == 1
+    assert [line["store_id"] for line in logs if line["log_level"] == "error"] == ["S1"]
+    assert [alarm["subject"] for alarm in await told(pool)] == [DMS]
+    monkeypatch.undo()
+    assert await factory.feed_watch.watch() == 1, "it is made good by the next"
 
 
 # The backlog in quarantine

@@ -19,6 +19,7 @@ from app.services.time_source import MovableTimeSource
 from tests.support.facts import opened
 from tests.support.inbox import lines, tree, watch
 from tests.support.logs import check_store
+from tests.support.posting import add_store
 
 TODAY = datetime.now(UTC)
 
@@ -74,19 +75,20 @@ async def test_what_could_not_be_taken_comes_back_with_line_pointer_and_reason(
 async def test_a_file_is_left_alone_until_it_has_settled_or_is_marked(
     factory: Factory, shop: Path
 ) -> None:
-    inbox = watch(factory, shop.parent, settle_seconds=0.2)
+    clock = [100.0]
+    inbox = watch(factory, shop.parent, settle_seconds=10, monotonic=lambda: clock[0])
     growing = shop / "a.ndjson"
     growing.write_bytes(lines([opened("R1")]))
     for name in (".hidden", "b.ndjson.part", "~$c.xlsx", "d.tmp", "e.crdownload"):
         (shop / name).write_bytes(lines([opened("R9")]))
     assert await inbox.tick() == 0
-    await asyncio.sleep(0.15)
+    clock[0] += 9
     with growing.open("ab") as file:
         file.write(lines([opened("R2")]))
     assert await inbox.tick() == 0, "it has just grown"
-    await asyncio.sleep(0.15)
+    clock[0] += 9
     assert await inbox.tick() == 0, "it has not rested for long enough"
-    await asyncio.sleep(0.1)
+    clock[0] += 2
     assert await inbox.tick() == 1
     (shop / "m.ndjson").write_bytes(lines([opened("R3")]))
     (shop / "m.ndjson.done").touch()
@@ -208,7 +210,11 @@ async def test_folders_that_are_no_stores_return_their_files_with_a_word(
     for name in ("S9", "一号店"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.csv").write_text("x\n1\n")
-    assert await watch(factory, tmp_path).tick() == 2
+    (tmp_path / "beside.csv").write_text("x\n1\n")
+    assert await watch(factory, tmp_path).tick() == 3
+    assert (tmp_path / "faults" / "beside.csv").exists()
+    note = (tmp_path / "faults" / "beside.csv.txt").read_text(encoding="utf-8-sig")
+    assert "门店文件夹之外" in note
     for name in ("S9", "一号店"):
         assert tree(tmp_path / name) == ["faults/a.csv", "faults/a.csv.txt"]
         note = (tmp_path / name / "faults" / "a.csv.txt").read_text(encoding="utf-8-sig")
@@ -327,3 +333,33 @@ async def test_a_file_that_the_service_fails_on_is_given_up_in_the_end(
     (record,) = await records(inbox)
     assert (record.state, record.attempts) == (ImportState.FAILED, MOST_ATTEMPTS)
     assert tree(shop) == ["faults/a.ndjson", "faults/a.ndjson.txt"]
+
+
+async def test_a_folder_that_may_not_be_written_is_told_once_and_the_others_go_on(
+    factory: Factory,
+    pool: Pool,
+    shop: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await add_store(factory, "S2")
+    other = shop.with_name("S2")
+    other.mkdir()
+    inbox = watch(factory, shop.parent)
+    (shop / "a.ndjson").write_bytes(lines([opened("R1")]))
+    (other / "b.ndjson").write_bytes(lines([opened("R2") | {"store": "S2"}]))
+    take = inbox_folder.take
+
+    def refuse(file: inbox_folder.Seen, import_id: str) -> Path | None:
+        if file.path.parent == shop:
+            raise PermissionError(13, "Permission denied", "working")
+        return take(file, import_id)
+
+    monkeypatch.setattr(inbox_folder, "take", refuse)
+    assert await inbox.tick() == 1
+    assert await inbox.tick() == 0
+    assert capsys.readouterr().out.count("can't be used") == 1
+    assert await pool.fetchval("SELECT count(*) FROM file_import") == 1, "no claim is left"
+    monkeypatch.undo()
+    assert await inbox.tick() == 1
+    assert len(await check_store(pool)) == 1

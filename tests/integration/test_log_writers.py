@@ -186,6 +186,12 @@ async def test_consumers_see_exactly_the_log_while_processes_write_it(
         log = [(str(event.seq), event.id) for event in await check_store(pool, store_id)]
         for seen in read[3 * position : 3 * position + 3]:
             assert [(event["seq"], event["id"]) for event in seen] == log
+    # and what came from the feed was counted with it, by all of them
+    counted = await pool.fetch("SELECT sum(events) FROM feed_hour GROUP BY store_id ORDER BY 1")
+    facts_by_store = await pool.fetch(
+        "SELECT count(*) FROM event WHERE source <> '/servicelane' GROUP BY store_id ORDER BY 1"
+    )
+    assert [row[0] for row in counted] == [row[0] for row in facts_by_store]
 
 
 async def test_a_process_killed_while_it_writes_loses_nothing_that_it_answered(

@@ -121,6 +121,15 @@ def sheet_of(path: Path) -> tuple[openpyxl.Workbook, Worksheet]:
     return book, sheet
 
 
+def test_lines_of_particulars_are_no_heading(tmp_path: Path) -> None:
+    table: list[list[Any]] = [
+        ["门店：示例店", "操作员：某某", "打印时间：2026-01-07", "页码：1", None],
+        ["工单号", "客户", "电话", "备注", "班组"],
+        ["RO1", "甲", "无", "无", "一组"],
+    ]
+    assert read(as_csv(tmp_path / "list.csv", table))[0]["班组"] == "一组"
+
+
 def test_merged_headings_and_groups_of_rows(tmp_path: Path) -> None:
     book, sheet = sheet_of(tmp_path)
     for place, text in {"B2": "工单号", "C2": "费用", "E2": "备注", "F2": "备注"}.items():
@@ -149,6 +158,57 @@ def test_what_a_workbook_can_not_say_is_not_taken_for_empty(tmp_path: Path) -> N
     assert read(tmp_path / "odd.xlsx") == [
         {"工单号": "RO1", "工时费": "#N/A", "材料费": "#FORMULA?", "合计": ""}
     ]
+
+
+def test_a_page_that_was_made_by_a_program(tmp_path: Path) -> None:
+    path = tmp_path / "结算.xls"
+    path.write_text(
+        """<?xml version="1.0" encoding="gbk"?><html><body>
+        <table><tr><td>菜单</td></tr></table>
+        <table><thead><tr><th colspan="3">结算单</th></tr>
+        <tr><th>工单号<th>描述<th>工时费</tr></thead>
+        <tbody><tr><td rowspan="2">RO1<!-- x --><td>异响<br>漏油<td>1,200.00</tr>
+        <tr><td><table><tr><td>内</td><td>层</td></tr></table><td>&nbsp;30</tr></tbody></table>""",
+        encoding="gbk",
+    )
+    rows = read(path)
+    assert rows[0] == {"工单号": "RO1", "描述": "异响\n漏油", "工时费": "1,200.00"}
+    assert (rows[1]["工单号"], rows[1]["工时费"].strip()) == ("RO1", "30")
+    assert read(path, sheet="1", header_row=1) == []
+    assert refusal(path, sheet="9").code == "no-such-sheet"
+
+
+XML_SPREADSHEET = """<?xml version="1.0" encoding="utf-8"?>
+<?mso-application progid="Excel.Sheet"?>
+<Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"
+ xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet">
+<Worksheet ss:Name="空"><Table/></Worksheet>
+<Worksheet ss:Name="结算"><Table>
+<Row><Cell ss:MergeAcross="2"><Data ss:Type="String">结算单</Data></Cell></Row>
+<Row ss:Index="3"><Cell><Data ss:Type="String">工单号</Data></Cell>
+<Cell><Data ss:Type="String">进厂时间</Data></Cell>
+<Cell ss:Index="4"><Data ss:Type="String">工时费</Data></Cell></Row>
+<Row><Cell ss:MergeDown="1"><Data ss:Type="String">RO1</Data></Cell>
+<Cell><Data ss:Type="DateTime">2026-01-05T09:30:00.000</Data></Cell>
+<Cell ss:Index="4"><Data ss:Type="Number">1234.5</Data></Cell></Row>
+<Row><Cell ss:Index="4"><Data ss:Type="Error">#N/A</Data></Cell></Row>
+</Table></Worksheet></Workbook>"""
+
+
+def test_a_workbook_in_one_xml_file(tmp_path: Path) -> None:
+    path = tmp_path / "结算.xls"
+    path.write_text(XML_SPREADSHEET, encoding="utf-8")
+    with open_sheet(path) as sheet:
+        assert (sheet.format, sheet.name, sheet.header_row) == ("xml", "结算", 3)
+        rows = [(row.number, dict(row.cells)) for row in sheet.rows()]
+    moment = datetime.fromisoformat("2026-01-05 09:30")
+    assert rows == [
+        (4, {"工单号": "RO1", "进厂时间": moment, "工时费": 1234.5}),
+        (5, {"工单号": "RO1", "进厂时间": None, "工时费": "#N/A"}),
+    ]
+    assert refusal(path, sheet="三月").code == "no-such-sheet"
+    path.write_text(XML_SPREADSHEET[:-40], encoding="utf-8")
+    assert refusal(path).code == "corrupt"
 
 
 def test_sheets_are_chosen_by_name_by_number_or_as_the_first_that_shows(tmp_path: Path) -> None:
@@ -233,6 +293,15 @@ def test_the_place_of_an_odd_byte_is_told(tmp_path: Path) -> None:
     path = tmp_path / "broken.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 500_000 + b"\xff\x80,x\n")
     assert "line 500002" in str(refusal(path))
+
+
+def test_excel_may_name_the_delimiter(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_bytes("sep=|\r\n工单号|金额\r\nRO1|1,5;2\r\n".encode("gb18030"))
+    with open_sheet(path) as sheet:
+        assert (sheet.delimiter, sheet.encoding) == ("|", "gb18030")
+        assert [(row.number, row.cells["金额"]) for row in sheet.rows()] == [(3, "1,5;2")]
+    assert refusal(tmp_path).code == "not-a-table"
 
 
 def test_the_heading_may_be_named(tmp_path: Path) -> None:

@@ -439,3 +439,22 @@ async def test_what_no_snapshot_shows_is_told_as_of_any_order(
     await post(factory, event("repair_order.work_paused", "R1", at("10:30"), reason="sublet"))
     assert (await order_of(pool)).stage == "ready"
     assert await inferred(pool) == ["opened", "dispatched"]
+
+
+async def test_names_and_cars_of_snapshots_are_resolved_like_those_of_events(
+    factory: Factory, pool: Pool
+) -> None:
+    vin = "LSVAA4182E2100001"
+    member = event("staff.registered", "A7", at("08:00"), name="员工7", aliases=["小七"])
+    car = event("vehicle.registered", vin, at("08:00"), customer_no="C1")
+    shown = snapshot("10:00", advisor="小七", technician="小八", vin=vin)
+    assert await outcomes(factory, member, car, shown) == ["1", "2", "3"]
+    order = await order_of(pool)
+    assert (order.advisor or "")[:1] == (order.technician or "")[:1] == "~"
+    logged = await pool.fetch("SELECT data::text FROM event")
+    assert not any("小" in row["data"] for row in logged)
+    row = await pool.fetchrow("SELECT customer_no FROM repair_order")
+    assert row is not None
+    assert row["customer_no"] == "C1"
+    assert await outcomes(factory, shown | {"id": "again"}) == ["=3"]
+    assert await inferred(pool) == ["opened", "dispatched"]

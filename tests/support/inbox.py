@@ -1,6 +1,7 @@
 """An inbox on disk, and services that watch it, for tests."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def watch(
     settle_seconds: float = 0,
     lease: timedelta = LEASE,
     machine_time: TimeSource | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> InboxService:
     """A service that watches an inbox, like one of many processes."""
     return InboxService(
@@ -30,6 +32,7 @@ def watch(
         stores=factory.store_directory,
         machine_time=machine_time or SystemTimeSource(),
         lease=lease,
+        monotonic=monotonic,
     )
 
 

@@ -1,7 +1,8 @@
 """What snapshots imply, rule by rule."""
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec import structs
@@ -12,6 +13,8 @@ from app.domain.events.retraction import EventRetracted
 from app.domain.fold import fold, standing
 from app.domain.inference import infer
 from app.domain.inferred import changes, inferred_events
+from app.domain.kpis.explain import on_time
+from app.domain.policies import DEFAULT_POLICY
 from app.domain.repair_order import RepairOrder
 from app.domain.sightings import Sighting, in_force
 from tests.support.snapshots import RO, logged, with_inferred
@@ -562,3 +565,22 @@ def test_a_change_that_is_shown_after_the_delivery_was_made_before() -> None:
     assert names(PROMISED, told, seen("23:00", promised_at="18:00")) == [
         ("promise_changed", "15:50")
     ]
+
+
+@pytest.mark.parametrize(
+    ("unknown", "verdict", "en", "zh"),
+    [
+        ("accept", "on_time", "was read out of a snapshot", "由工单快照推断，原因和客户确认未知"),
+        ("reject", "late", "read out of a snapshot of the order, has no", "（由工单快照推断）"),
+    ],
+)
+def test_the_verdict_says_that_a_new_time_was_read_out_of_a_snapshot(
+    unknown: Literal["accept", "reject"], verdict: str, en: str, zh: str
+) -> None:
+    policy = replace(DEFAULT_POLICY, on_time_unknown_confirmation=unknown)
+    told: Told = "17:30", "settled", {"amounts": {}}
+    seen_of_it = order(PROMISED, seen("12:00", promised_at="18:00"), told)
+    judged = on_time(seen_of_it, [], policy, ZONE)
+    assert judged.verdict == verdict
+    assert en in judged.explanation.en
+    assert zh in judged.explanation.zh

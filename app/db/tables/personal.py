@@ -18,7 +18,8 @@ class Personal(Table, table=True):
         Index(
             "ix_personal_plate",
             "store_id",
-            text("(fields ->> 'plate')"),
+            # an unknown field may have that name, and be longer than an index takes
+            text("\"left\"(fields ->> 'plate', 128)"),
             postgresql_where=text("fields ? 'plate'"),
         ),
     )

@@ -30,7 +30,8 @@ _ROUNDED: Final = 10**15
 """From here on a spreadsheet has lost digits of a number."""
 
 _SCIENTIFIC: Final = re.compile(r"[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{2,}")
-_IDENTIFIER: Final = re.compile(r'"([^"]+)"|([A-Za-z_][A-Za-z0-9_]*)')
+_LITERAL: Final = re.compile(r"'[^']*'|`[^`]*`")
+_IDENTIFIER: Final = re.compile(r'"([^"]+)"|([A-Za-z_][A-Za-z0-9_]*)(?![A-Za-z0-9_(])')
 _NULL: Final = frozenset({"null", "NULL"})
 
 
@@ -135,7 +136,7 @@ class FieldReader:
         """Return the columns that it may be read from; of a path the field it begins with."""
         if self.model.path is None:
             return list(self.model.names())
-        match = _IDENTIFIER.search(self.model.path)
+        match = _IDENTIFIER.search(_LITERAL.sub("", self.model.path))
         return [] if match is None else [match[1] or match[2]]
 
     @property

@@ -156,13 +156,12 @@ def _contradictions(model: MappingModel) -> Iterator[Fault]:
     }
     for index, emission in enumerate(model.emits):
         for name, field in emission.fields.items():
-            if field.values is None:
-                continue
-            said = (field.values, field.unmatched)
-            if seen.setdefault(name, said) != said:
-                detail = f"{name} has another value map elsewhere in this mapping."
-                pointer = f"/emits/{index}/fields/{escape(name)}/values"
-                yield Fault(pointer, "two-meanings", detail)
+            for path, inner in field.walk(name):
+                said = (inner.values, inner.unmatched)
+                if inner.values is not None and seen.setdefault(path, said) != said:
+                    detail = f"{path} has another value map elsewhere in this mapping."
+                    pointer = f"/emits/{index}/fields/{escape(name)}"
+                    yield Fault(pointer, "two-meanings", detail)
 
 
 def _with_line(fault: Fault, lines: Mapping[str, int]) -> Fault:

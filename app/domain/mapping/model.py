@@ -180,6 +180,12 @@ class FieldModel(_Strict):
             if self.path is None:
                 yield from inner.names()
 
+    def walk(self, name: str) -> Iterator[tuple[str, "FieldModel"]]:
+        """Yield the field with its path, then those of the elements of a list."""
+        yield name, self
+        for key, inner in (self.each or {}).items():
+            yield from inner.walk(f"{name}.{key}")
+
 
 class EmissionModel(_Strict):
     """One event that is made of a row."""

@@ -217,7 +217,7 @@ class SourceMapping:
         maps: dict[tuple[str, ...], ValueMap] = {}
         for emission in self.model.emits:
             for name, field in emission.fields.items():
-                for path, model in ((name, field), *_inside(name, field)):
+                for path, model in field.walk(name):
                     if (values := model.value_map) is not None:
                         maps[tuple(path.split("."))] = values
         for name, values_model in self.model.values.items():
@@ -377,9 +377,3 @@ class _Condition:
         if self._equals is not None:
             return folded(shown(cell)) in self._equals
         return self._matches is not None and self._matches.search(clean(cell)) is not None
-
-
-def _inside(name: str, field: FieldModel) -> Iterator[tuple[str, FieldModel]]:
-    for key, model in (field.each or {}).items():
-        yield f"{name}.{key}", model
-        yield from _inside(f"{name}.{key}", model)

@@ -82,7 +82,7 @@ class InferredOut(BaseModel):
     seq: Seq
     type: Annotated[str, Field(description="Event type 事件类型")]
     time: Annotated[datetime, Field(description="When it happened, as far as known 发生时间")]
-    evidence: EvidenceOut | None
+    evidence: EvidenceOut
 
     @classmethod
     def of(cls, fact: InferredFact) -> Self:
@@ -91,7 +91,7 @@ class InferredOut(BaseModel):
             seq=str(fact.event.seq),
             type=fact.event.type,
             time=fact.event.at,
-            evidence=None if fact.evidence is None else EvidenceOut.of(fact.evidence),
+            evidence=EvidenceOut.of(fact.evidence),
         )
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, Final, Literal, TextIO, cast
 
 from app.services.sheet_reading.sheet import SheetError
 
-Kind = Literal["zip", "ole", "html", "json", "text"]
+Kind = Literal["zip", "ole", "xml", "html", "json", "text"]
 
 MAX_UNPACKED: Final = 1 << 30
 """Bytes of the largest workbook or page: it is held in memory."""
@@ -26,6 +26,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_XML_SPREADSHEET: Final = b"urn:schemas-microsoft-com:office:spreadsheet"
 _OTHERS: Final = (
     (b"%PDF", "a PDF"),
     (b"\x89PNG", "an image"),
@@ -133,11 +134,13 @@ def kind_of(source: Source) -> Kind:
     start = text.lstrip()[:1]
     if start == b"<":
         lowered = text.lower()
+        if _XML_SPREADSHEET in lowered and b"<workbook" in lowered:
+            return "xml"
         if b"<table" in lowered or b"<html" in lowered:
             return "html"
         message = (
-            f"{name} is XML without a table (an XML spreadsheet, perhaps). Open it in a "
-            "spreadsheet program and save it as .xlsx."
+            f"{name} is XML without a table. Open it in a spreadsheet program, if it is a "
+            "spreadsheet, and save it as .xlsx."
         )
         raise SheetError("not-a-table", message)
     return "json" if start in {b"{", b"["} else "text"

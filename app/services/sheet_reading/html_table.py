@@ -76,7 +76,9 @@ def _grid(table: html.HtmlElement) -> tuple[_Grid, list[_Span]]:
                 cells.append("")
             column = len(cells)
             wide, high = _span(cell, "colspan"), _span(cell, "rowspan")
-            cells.append("".join(cell.itertext()))
+            for line_end in cell.iter("br"):
+                line_end.tail = "\n" + (line_end.tail or "")
+            cells.append(cell.text_content())
             cells += [""] * (wide - 1)
             if wide > 1 or high > 1:
                 spans.append((row, column, row + high - 1, column + wide - 1))

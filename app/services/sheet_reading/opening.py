@@ -10,13 +10,14 @@ from app.services.sheet_reading.records import open_records
 from app.services.sheet_reading.separated import open_separated
 from app.services.sheet_reading.sheet import Sheet, SheetError
 from app.services.sheet_reading.workbook import open_workbook
+from app.services.sheet_reading.xml_workbook import open_xml_workbook
 
 
 @contextmanager
 def open_sheet(
     path: Path | str, *, sheet: str | None = None, header_row: int | None = None
 ) -> Iterator[Sheet]:
-    """Open a file as a table: .csv, .xlsx, .xls, a page named .xls, .json, .ndjson, or a .gz.
+    """Open a file as a table: .csv, .xlsx, .xls (a page or XML, too), .json, .ndjson, or a .gz.
 
     What is wrong with the file as a whole shows here, before any row was read, as far as that can
     be: separated values and lines are checked for their encoding to the end, archives for being
@@ -41,6 +42,8 @@ def open_sheet(
             yield open_workbook(source, "xlsx", sheet=sheet, header_row=header_row)
         case "ole":
             yield open_workbook(source, "xls", sheet=sheet, header_row=header_row)
+        case "xml":
+            yield open_xml_workbook(source, sheet=sheet, header_row=header_row)
         case "html":
             yield open_html(source, sheet=sheet, header_row=header_row)
         case "json":

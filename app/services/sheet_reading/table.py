@@ -22,6 +22,7 @@ _VALUE: Final = re.compile(
     r"|\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}.*"
     r"|\d{1,2}[-/]\d{1,2}[-/]\d{4}.*"
     r"|\d{1,2}:\d{2}.*"
+    r"|[^:：]{1,12}[:：].+"
 )
 _LONGEST: Final = 40
 """Characters of the longest heading."""

@@ -117,6 +117,76 @@ vin: {path: '"车".vin'}
     }
 
 
+def test_the_rarer_kinds() -> None:
+    found = mapping(
+        """
+parts_requested: 项数
+jobs: {path: ops}
+checked_on: {column: 日, type: date}
+grade: {column: 级, type: any}
+wishes: {column: 愿望, type: texts, split: "/", values: {洗车: wash, 无: null}}
+tags: {path: tags, type: texts}
+note: {columns: [备注, 说明], type: text}
+waits: {column: 等, type: flag, values: {稍等: true}}
+""",
+        kind="repair_order.settled",
+    )
+    assert data(
+        found,
+        {
+            "项数": "4项",
+            "ops": [{"code": "1"}],
+            "日": "2026/1/5 9:30",
+            "级": 4.50,
+            "愿望": "洗车/无/代步",
+            "tags": ["a", " b"],
+            "备注": "轮胎",
+            "说明": "已换",
+            "等": "稍 等",
+        },
+    ) == {
+        "parts_requested": 4,
+        "jobs": [{"code": "1"}],
+        "checked_on": "2026-01-05",
+        "grade": "4.5",
+        "wishes": ["wash", "代步"],
+        "tags": ["a", "b"],
+        "note": "轮胎 已换",
+        "waits": True,
+    }
+    odd = {"项数": "4.5", "级": True, "愿望": "-", "备注": "NULL", "日": "--", "等": "否"}
+    assert data(found, odd) == {
+        "parts_requested": "4.5",
+        "grade": True,
+        "wishes": ["-"],
+        "waits": False,
+    }
+    assert faults(mapping("vin: {path: v}"), {"v": ["x"]}) == [(2, "v", "not-text")]
+
+
+def test_a_choice_is_spelled_as_the_catalogue_has_it() -> None:
+    assert data(mapping("work_type: 类型"), {"类型": " Regular_Maintenance"}) == {
+        "work_type": "regular_maintenance"
+    }
+
+
+def test_an_id_may_be_made_of_columns() -> None:
+    found = read_mapping(HEAD + '    id: "{RO}/{行版本}"\n    fields: {advisor: SA}\n')
+    (row,) = read(found, {"SA": "A1", "行版本": 7.0})
+    assert row.events[0]["id"] == "R1/7"
+    assert found.column_of("repair_order.opened", "/id") == "RO"
+
+
+def test_conditions_on_records() -> None:
+    found = read_mapping(
+        HEAD + "    when: [{path: a.b, empty: false}, {path: length(c), is: [1, 2]}]\n"
+        "    fields: {advisor: {value: A1}}\n"
+    )
+    assert len(read(found, {"a": {"b": 0}, "c": [1]})[0].events) == 1
+    assert read(found, {"a": {}, "c": [1]})[0].skipped == "nothing to say"
+    assert not read(found, {"a": {"b": 1}, "c": []})[0].events
+
+
 def test_what_is_not_there_is_absent_or_has_a_default() -> None:
     found = mapping("advisor: {column: SA, default: A0}\nwaiter: 等候\nodometer_km: 里程")
     for cells in ({}, {"SA": "\xa0", "等候": "", "里程": "--"}, {"SA": None, "里程": "N/A"}):
@@ -307,6 +377,23 @@ def test_which_columns_it_needs_and_how_well_it_fits() -> None:
     assert found.share_of(["RO", "顾问", "at", "车架号", "其他"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "column"),
+    [
+        ("a.b[0]", "a"),
+        ("join('x y', [a, b])", "a"),
+        ("staff[?contains(roles, 'ADVISOR')].key | [0]", "staff"),
+        ('"车".vin', "车"),
+        ("[0]", None),
+    ],
+)
+def test_a_path_needs_the_field_that_it_begins_with(path: str, column: str | None) -> None:
+    text = path.replace("'", "''")
+    found = mapping(f"vin: {{path: '{text}', required: true}}")
+    assert found.missing(["RO"]) == ([] if column is None else [path])
+    assert found.missing(["RO", column or ""]) == []
+
+
 def identity(cells: dict[str, Any], **changed: Any) -> str:
     context = Context(
         changed.get("store", "S1"),
@@ -380,6 +467,23 @@ emits:
         (HEAD + "    when: {column: a}", "bad-value", "is, matches, empty"),
         (HEAD + "    when: {column: a, matches: '('}", "bad-value", "regular expression"),
         (HEAD.replace("opened", "opned"), "unknown-type", "repair_order.opened"),
+        (HEAD + "    fields: {odometer_km: {each: {a: b}, column: c}}", "bad-value", "`each`"),
+        (HEAD + "    fields: {promised_at: {column: a, epoch: 1901}}", "bad-value", "1904"),
+        (HEAD + "    when: {is: x}", "bad-value", "a column or a path"),
+        (HEAD + "values: {waiter: {A: B, B: C}}", "two-meanings", "last"),
+        (
+            HEAD
+            + "    fields: {waiter: {column: a, values: {X: true}}}\nvalues: {waiter: {Y: true}}",
+            "two-meanings",
+            "elsewhere",
+        ),
+        (
+            (HEAD + "    fields: {jobs: a}").replace("opened", "settled"),
+            "bad-value",
+            "say its fields with `each`",
+        ),
+        (HEAD + "    fields: {vin: {column: a, sum: true}}\ngroup_by: RO", "bad-value", "a sum"),
+        ("# " + "x" * 300_000, "too-long", "characters"),
         (HEAD + "zone: Asia/Atlantis", "bad-value", "time zone"),
         (HEAD + 'title: "a\\0"', "bad-value", "stored"),
     ],
@@ -390,7 +494,7 @@ def test_what_is_wrong_is_told_with_its_line(text: str, code: str, words: str) -
         read_mapping(text)
     found = {fault.code: fault.detail for fault in caught.value.faults}
     assert words in found[code]
-    assert all(detail.startswith("Line ") for detail in found.values())
+    assert all(detail.startswith("Line ") for detail in found.values()) or code == "too-long"
 
 
 def test_yaml_is_read_as_people_mean_it() -> None:
