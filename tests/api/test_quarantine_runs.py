@@ -1,5 +1,6 @@
 """Replays and discardings of everything that matches, over HTTP."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -143,10 +144,9 @@ async def test_what_became_right_by_an_upgrade_or_by_time_enters_by_a_replay_alo
     time_source: MovableTimeSource,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    known = CATALOG["repair_order.cleaned"]
-    monkeypatch.delitem(CATALOG, known.name)  # an older version
-    await send(client, event(known.name, "R1"), opened("R2", "2026-07-02T09:00:00+08:00"))
-    monkeypatch.setitem(CATALOG, known.name, known)  # the upgrade
+    await send(client, event("tyre.rotated", "R1"), opened("R2", "2026-07-02T09:00:00+08:00"))
+    rotated = replace(CATALOG["repair_order.cleaned"], name="tyre.rotated")
+    monkeypatch.setitem(CATALOG, rotated.name, rotated)  # the upgrade
     time_source.set(await time_source.now() + timedelta(days=2))
     await factory.quarantine_runs.tick()
     items = await waiting(client)
