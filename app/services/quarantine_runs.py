@@ -357,10 +357,8 @@ class QuarantineRunService:
     ) -> None:
         """Note that items were looked at in this run and stay as they are."""
         if items:
-            await self._repository.save_faults(
-                [((item.home, item.quarantine_id), item.reason, item.faults) for item in items],
-                now=now,
-                run_id=run.run_id,
+            await self._repository.leave(
+                [(item.home, item.quarantine_id) for item in items], now=now, run_id=run.run_id
             )
 
 

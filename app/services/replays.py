@@ -6,18 +6,17 @@ are known by now, and go to the appender, one unit of work per store.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.db.engine import Pool
 from app.db.event_log import EventLog
-from app.db.quarantine import Place, QuarantineRepository
-from app.domain.errors import Fault
+from app.db.quarantine import FoundAgain, Place, QuarantineRepository
 from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.events.retraction import EventRetracted
-from app.domain.quarantine import Actor, Correction, QuarantinedItem, corrected
+from app.domain.quarantine import Actor, Correction, QuarantinedItem, corrected, faults_of
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
@@ -150,7 +149,7 @@ class ReplayService:
         if corrections:
             await self._repository.add_corrections(corrections)
         done: dict[str, Replayed] = {}
-        refused: list[tuple[Place, Reason, Iterable[Fault]]] = []
+        refused: list[FoundAgain] = []
         parts: dict[str, _Part] = defaultdict(_Part)
         for attempt, read in zip(attempts, reads, strict=True):
             quarantine_id = attempt.item.quarantine_id
@@ -158,7 +157,10 @@ class ReplayService:
             if place is None:
                 continue
             if read.refusal is not None:
-                refused.append((place, read.refusal.reason, read.refusal.faults))
+                faults, awaits_store = faults_of(
+                    read.refusal, lambda code: stores is None or code in stores
+                )
+                refused.append(FoundAgain(place, read.refusal.reason, faults, awaits_store))
                 done[quarantine_id] = Replayed(place[1], read.refusal.reason)
             else:
                 parts[read.events[-1].store_id].add(read, place, quarantine_id)

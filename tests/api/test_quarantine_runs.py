@@ -189,6 +189,23 @@ async def test_events_of_a_store_that_is_made_enter_by_themselves(
     assert len((await client.get(f"{QUARANTINE}/runs")).json()["items"]) == 1
 
 
+async def test_what_was_corrected_waits_for_the_store_that_it_names_now(
+    client: httpx.AsyncClient, factory: Factory, pool: Pool
+) -> None:
+    sent = opened("R1", store="S2")
+    (result,) = await send(client, sent)
+    path = f"{QUARANTINE}/{result['quarantine_id']}/replay"
+    corrected = (await client.post(path, json={"event": sent | {"store": "S3"}})).json()
+    assert (corrected["state"], corrected["reason"]) == ("waiting", "unknown-store")
+    assert "enters by itself" in corrected["errors"][0]["detail"]
+    await client.put("/v1/stores/S2", json={"name": "S2"})
+    await factory.quarantine_runs.tick()
+    assert (await client.get(f"{QUARANTINE}/runs")).json()["items"] == []
+    await client.put("/v1/stores/S3", json={"name": "S3"})
+    await factory.quarantine_runs.tick()
+    assert [logged.key for logged in await check_store(pool, "S3")] == ["R1"]
+
+
 async def test_the_same_bytes_from_a_key_that_may_and_one_that_may_not(
     client: httpx.AsyncClient, connect: Connect, issue: Issue, factory: Factory, pool: Pool
 ) -> None:
