@@ -217,7 +217,6 @@ class Factory:
     @cached_property
     def _replays(self) -> ReplayService:
         return ReplayService(
-            self.database.read,
             repository=self._quarantine_repository,
             appender=self.appender,
             door=self._door,

@@ -14,7 +14,7 @@ from app.factory import Factory
 from app.services import quarantine_runs
 from app.services.time_source import MovableTimeSource
 from tests.api.conftest import Connect, Issue
-from tests.support.facts import delivered, event, opened, settled
+from tests.support.facts import delivered, event, opened, retraction, settled
 from tests.support.logs import check_store, read_log
 from tests.support.posting import add_store
 
@@ -109,6 +109,24 @@ async def test_a_rehearsal_tells_what_would_come_of_it_and_changes_nothing(
     assert {name: real[name] for name in ("accepted", "waiting_by_reason")} == {
         name: rehearsed[name] for name in ("accepted", "waiting_by_reason")
     }
+
+
+async def test_a_rehearsal_knows_what_its_earlier_parts_and_the_log_would_say(
+    client: httpx.AsyncClient, factory: Factory
+) -> None:
+    there = opened("R9")
+    await send(client, there)
+    naive = [opened(f"R{number}", "2026-06-01 09:00:00") for number in range(4)]
+    twin = naive[0] | {"data": {**naive[0]["data"], "advisor": "B"}}
+    elsewhere = retraction(there) | {"subject": "R1", "time": "2026-06-01 09:00:00"}
+    await send(client, *naive, twin, elsewhere)
+    asked: dict[str, Any] = {"filter": {}, "apply": "add-store-offset"}
+    rehearsed = await finished(client, factory, "replays", **asked, dry_run=True)
+    assert rehearsed["waiting_by_reason"] == {"invalid-data": 1, "identity-conflict": 1}
+    real = await finished(client, factory, "replays", **asked)
+    assert [real[name] for name in ("accepted", "waiting_by_reason")] == [
+        rehearsed[name] for name in ("accepted", "waiting_by_reason")
+    ]
 
 
 async def test_all_that_match_are_replayed_with_a_patch_where_it_fits(
