@@ -422,6 +422,7 @@ class Factory:
             self._link_repository,
             self._subject_repository,
             suggestions,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,
