@@ -17,6 +17,7 @@ import asyncpg
 import msgspec
 import orjson
 
+from app.db.array_text import array_text
 from app.db.engine import Connection
 from app.db.quarantine import present_item
 from app.db.state_rows import SubjectKey
@@ -30,7 +31,9 @@ from app.domain.webhooks import Notice
 STALE_HEAD = "SL001"
 
 _READ_GROUP = (
-    "SELECT kind, store_id, key, number, hash, body FROM read_group($1, $2, $3, $4, $5, $6, $7)"
+    "SELECT kind, store_id, key, number, hash, body FROM read_group($1::text::text[], "
+    "$2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], "
+    "$7::text::text[])"
 )
 _APPEND_GROUP = "SELECT quarantine_store, item_hash, item_id FROM append_group($1)"
 _LOCK_HEADS = """
@@ -286,13 +289,13 @@ class EventLog:
         wanted = list(subjects)
         rows = await self._connection.fetch(
             _READ_GROUP,
-            list(stores),
-            [identity[0] for identity in identities],
-            [identity[1] for identity in identities],
-            [identity[2] for identity in identities],
-            [kind for _, kind, _ in wanted],
-            [store for store, _, _ in wanted],
-            [key for _, _, key in wanted],
+            array_text(list(stores)),
+            array_text([identity[0] for identity in identities]),
+            array_text([identity[1] for identity in identities]),
+            array_text([identity[2] for identity in identities]),
+            array_text([kind for _, kind, _ in wanted]),
+            array_text([store for store, _, _ in wanted]),
+            array_text([key for _, _, key in wanted]),
         )
         read = GroupRead()
         for kind, store_id, key, number, content_hash, body in rows:

@@ -166,44 +166,63 @@ class FeedTally:
         self._hours: dict[tuple[str, str, datetime], _Hour] = {}
 
     def count(
-        self,
-        store_id: str,
-        source: str,
-        fate: Fate,
-        *,
-        at: datetime,
-        occurred_at: datetime | None = None,
-        times: int = 1,
-        seen: bool = True,
+        self, store_id: str, source: str, fate: Fate, *, at: datetime, times: int = 1
     ) -> None:
-        """Count something that was received.
+        """Count what a feed sent and did not enter the log.
 
         Args:
             store_id: The store.
             source: Of the event; one that is no feed is not counted.
             fate: What became of it.
-            at: When it was received, or recorded.
-            occurred_at: When an event happened that is now in the log.
+            at: When it was received.
             times: How often it came.
-            seen: Whether the feed itself sent it just now.
         """
+        hour = self._hour(store_id, source, at)
+        if hour is not None:
+            hour.counts[fate] += times
+            hour.see(at)
+
+    def count_entered(
+        self,
+        store_id: str,
+        source: str,
+        occurred: Sequence[datetime],
+        *,
+        at: datetime,
+        seen: bool = True,
+    ) -> None:
+        """Count events that entered the log.
+
+        Args:
+            store_id: The store.
+            source: Of all of them; one that is no feed is not counted.
+            occurred: When each of them happened; at least one.
+            at: When they were recorded.
+            seen: Whether the feed itself sent them just now.
+        """
+        hour = self._hour(store_id, source, at)
+        if hour is None:
+            return
+        hour.counts["events"] += len(occurred)
+        if seen:
+            hour.see(at)
+        for instant in occurred:
+            lag = (at - instant).total_seconds()
+            hour.lag_counts[lag_class(lag)] += 1
+            if lag > _LATE_SECONDS:
+                hour.late += 1
+            if lag >= hour.lag_max_seconds + 1:
+                hour.lag_max_seconds = int(lag)
+        latest = max(occurred)
+        if hour.last_occurred_at is None or latest > hour.last_occurred_at:
+            hour.last_occurred_at = latest
+
+    def _hour(self, store_id: str, source: str, at: datetime) -> "_Hour | None":
         key = (store_id, source, hour_of(at))
         hour = self._hours.get(key)
-        if hour is None:
-            if not is_feed(source):
-                return
+        if hour is None and is_feed(source):
             hour = self._hours[key] = _Hour()
-        hour.counts[fate] += times
-        if seen:
-            hour.first_seen_at = min(hour.first_seen_at or at, at)
-            hour.last_seen_at = max(hour.last_seen_at or at, at)
-        if occurred_at is not None:
-            lag = (at - occurred_at).total_seconds()
-            hour.late += lag > _LATE_SECONDS
-            hour.lag_counts[lag_class(lag)] += 1
-            hour.lag_max_seconds = max(hour.lag_max_seconds, int(lag))
-            if hour.last_occurred_at is None or occurred_at > hour.last_occurred_at:
-                hour.last_occurred_at = occurred_at
+        return hour
 
     def add_to(self, document: dict[str, list[Row]]) -> None:
         """Add the rows for `append_group.sql`; they need no head to be held."""
@@ -247,6 +266,11 @@ class _Hour:
     first_seen_at: datetime | None = None
     last_seen_at: datetime | None = None
     last_occurred_at: datetime | None = None
+
+    def see(self, at: datetime) -> None:
+        """Note that the feed was heard of."""
+        self.first_seen_at = min(self.first_seen_at or at, at)
+        self.last_seen_at = max(self.last_seen_at or at, at)
 
     def row(self) -> Row:
         return {

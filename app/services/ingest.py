@@ -115,6 +115,9 @@ class IngestService:
             turns: Of the stream, whose parts may be on their way at once.
         """
         units = incoming.units()
+        if len(units) == 1 and turns is None and not incoming.is_refused:
+            await self._appender.submit(units[0])  # as most requests are: no task is needed
+            return incoming.taken()
         submit = partial(self._appender.submit, with_others=len(units) > 1)
         await asyncio.gather(
             self._keep(incoming),

@@ -4,6 +4,7 @@ A watch decides under the head of its store, on rows that were read after the he
 processes that watch, one says it, and what arrives meanwhile is not overlooked.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
@@ -39,28 +40,33 @@ class Watching:
     def count(self, unit: Facts) -> None:
         """Count the events of a unit, by what became of them."""
         at = max(self._states.heads[unit.store_id].recorded_at, self._now)
+        if len(unit.events) == 1 and not unit.replays and type(unit.outcomes[0]) is Accepted:
+            (event,) = unit.events
+            self._tally.count_entered(unit.store_id, event.source, [event.occurred_at], at=at)
+            return
+        entered: dict[str, list[datetime]] = defaultdict(list)
+        others: Counter[tuple[str, Fate]] = Counter()
         for position, (event, outcome) in enumerate(zip(unit.events, unit.outcomes, strict=True)):
-            replayed = position in unit.replays
-            if isinstance(outcome, Accepted):
-                self._tally.count(
-                    unit.store_id,
-                    event.source,
-                    "events",
-                    at=at,
-                    occurred_at=event.occurred_at,
-                    seen=not replayed,
-                )
-            elif not replayed:
-                fate: Fate = "quarantined" if isinstance(outcome, Quarantined) else "duplicates"
-                self._tally.count(unit.store_id, event.source, fate, at=at)
+            if position in unit.replays:
+                if type(outcome) is Accepted:
+                    self._tally.count_entered(
+                        unit.store_id, event.source, [event.occurred_at], at=at, seen=False
+                    )
+            elif type(outcome) is Accepted:
+                entered[event.source].append(event.occurred_at)
+            else:
+                fate: Fate = "quarantined" if type(outcome) is Quarantined else "duplicates"
+                others[event.source, fate] += 1
+        for source, times in entered.items():
+            self._tally.count_entered(unit.store_id, source, times, at=at)
+        for (source, fate), count in others.items():
+            self._tally.count(unit.store_id, source, fate, at=at, times=count)
 
     def count_commanded(self, store_id: str, events: Iterable[NewEvent]) -> None:
         """Count what a command wrote."""
         at = max(self._states.heads[store_id].recorded_at, self._now)
         for event in events:
-            self._tally.count(
-                store_id, event.source, "events", at=at, occurred_at=event.occurred_at
-            )
+            self._tally.count_entered(store_id, event.source, [event.occurred_at], at=at)
 
     async def run(self, unit: Watch) -> None:
         """Look at the feeds of the store that are due, and at its backlog."""
