@@ -23,15 +23,14 @@ from rich.text import Text
 from typing_extensions import override
 from uvicorn.importer import import_from_string
 
-from app import importing, quarantine_commands
+from app.commands import importing, mapping, quarantine
+from app.commands.opening import Opening
 from app.db import embedded, migrations
 from app.demo import tour
 from app.demo.serving import DemoError
 from app.domain.access import ALL_SCOPES, Scope
 from app.domain.errors import DomainError
 from app.factory import open_factory
-from app.mapping_cli import Access
-from app.mapping_cli import cli as mapping_commands
 from app.services.access import AccessService
 from app.services.sheet_reading import SheetError
 from app.settings import Settings, describe, unknown_variables
@@ -181,8 +180,7 @@ def import_(
         sys.exit(importing.UNREADABLE)
     wanted = importing.Wanted(files, store, mapping, dry_run, report, as_json)
     try:
-        with _database(_quiet_settings()) as ready:
-            code = asyncio.run(importing.import_files(ready, wanted))
+        code = _with_factory(lambda factory: importing.import_files(factory, wanted))
     except _OPERATOR_ERRORS as error:
         _say(str(error) or type(error).__name__)
         code = importing.UNREADABLE
@@ -311,9 +309,6 @@ def _has_database() -> bool:
     return settings.database_url is not None or settings.data_dir.exists()
 
 
-cli.add_typer(quarantine_commands.group(_with_factory), name="quarantine")
-
-
 @contextmanager
 def _server(settings: Settings) -> Iterator[Settings]:
     """The settings with a database URL; without one of their own, that of the embedded server."""
@@ -415,8 +410,6 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
-cli.add_typer(
-    mapping_commands,
-    name="mapping",
-    context_settings={"obj": Access(_with_factory, _has_database)},
-)
+_OPENING = Opening(_with_factory, _has_database)
+cli.add_typer(mapping.commands, name="mapping", context_settings={"obj": _OPENING})
+cli.add_typer(quarantine.commands, name="quarantine", context_settings={"obj": _OPENING})

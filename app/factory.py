@@ -217,7 +217,6 @@ class Factory:
     @cached_property
     def _replays(self) -> ReplayService:
         return ReplayService(
-            self.database.read,
             repository=self._quarantine_repository,
             appender=self.appender,
             door=self._door,
@@ -423,6 +422,7 @@ class Factory:
             self._link_repository,
             self._subject_repository,
             suggestions,
+            names=self.names,
             appender=self.appender,
             door=self._door,
             stores=self.store_directory,

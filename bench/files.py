@@ -21,13 +21,13 @@ from openpyxl import Workbook
 from pydantic import SecretStr
 from python_calamine import CalamineWorkbook
 
+from app.commands.importing import settle_memory
 from app.demo.bench import bench_lifecycle
 from app.domain.access import LOCAL
 from app.domain.events.wire import STRUCTURED, Message
 from app.domain.mapping.field_reader import Context
 from app.domain.mapping.loading import read_mapping
 from app.factory import Factory, open_factory
-from app.importing import settle_memory
 from app.services.imports import Progress
 from app.services.sheet_reading import open_sheet
 from app.settings import Settings

@@ -1,6 +1,7 @@
 """What waits in quarantine, as rows."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -88,10 +89,16 @@ _COUNT_COLUMNS = {
 }
 _SAVE_FAULTS = """
     UPDATE quarantine q
-       SET reason = r.reason, errors = r.errors, last_seen_at = $2,
-           run_id = coalesce($3, q.run_id)
+       SET reason = r.reason, errors = r.errors, awaits_store = r.awaits_store,
+           last_seen_at = $2, run_id = coalesce($3, q.run_id)
       FROM jsonb_to_recordset($1::jsonb)
-        AS r (store_id text, quarantine_id text, reason text, errors jsonb)
+        AS r (store_id text, quarantine_id text, reason text, errors jsonb, awaits_store text)
+     WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
+       AND q.state = 'waiting'
+"""
+_LEAVE = """
+    UPDATE quarantine q SET last_seen_at = $3, run_id = $4
+      FROM unnest($1::text[], $2::text[]) AS r (store_id, quarantine_id)
      WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
        AND q.state = 'waiting'
 """
@@ -115,6 +122,20 @@ _decode_actor = msgspec.json.Decoder(Actor).decode
 
 Place = tuple[str, str]
 """Where an item lies: store (or `NO_STORE`) and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAgain:
+    """What is wrong with an item that was read again.
+
+    Attributes:
+        awaits_store: The store that is to be made first.
+    """
+
+    place: Place
+    reason: Reason
+    faults: Sequence[Fault]
+    awaits_store: str | None
 
 
 def matching(wanted: QuarantineFilter) -> list[Any]:
@@ -291,7 +312,7 @@ class QuarantineRepository:
 
     async def save_faults(
         self,
-        found: Iterable[tuple[Place, Reason, Iterable[Fault]]],
+        found: Iterable[FoundAgain],
         *,
         now: datetime,
         run_id: str | None = None,
@@ -299,14 +320,25 @@ class QuarantineRepository:
         """Note what is wrong with waiting items now."""
         rows = [
             {
-                "store_id": store_id,
-                "quarantine_id": quarantine_id,
-                "reason": reason,
-                "errors": [msgspec.to_builtins(fault) for fault in faults],
+                "store_id": each.place[0],
+                "quarantine_id": each.place[1],
+                "reason": each.reason,
+                "errors": [msgspec.to_builtins(fault) for fault in each.faults],
+                "awaits_store": each.awaits_store,
             }
-            for (store_id, quarantine_id), reason, faults in found
+            for each in found
         ]
         await self._pool.execute(_SAVE_FAULTS, orjson.dumps(rows).decode(), now, run_id)
+
+    async def leave(self, places: Collection[Place], *, now: datetime, run_id: str) -> None:
+        """Note that a run has looked at waiting items, which stay as they are."""
+        await self._pool.execute(
+            _LEAVE,
+            [store_id for store_id, _ in places],
+            [quarantine_id for _, quarantine_id in places],
+            now,
+            run_id,
+        )
 
     async def add_corrections(self, made: Iterable[tuple[Place, Correction]]) -> None:
         """Keep what somebody made of waiting items, behind what was made of them before."""

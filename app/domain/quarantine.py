@@ -1,7 +1,7 @@
 """What lies in quarantine: an item's own bytes, and why the log could not take it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -112,16 +112,22 @@ class QuarantinedItem:
         return corrected(self.corrections[-1].event) if self.corrections else self.item
 
 
-def faults_of(rejected: Rejected, principal: Principal) -> tuple[tuple[Fault, ...], str | None]:
+def faults_of(
+    rejected: Rejected, may: Callable[[str], bool]
+) -> tuple[tuple[Fault, ...], str | None]:
     """Say what is wrong with an event, as its sender is to be told, and which store it awaits.
 
     An event of an unknown store enters by itself once that is made, unless its sender's key is
     bound to other stores: what a key may not write must not get in by waiting.
+
+    Args:
+        rejected: The event.
+        may: Whether its sender, or who replays it, may write to the store of a code.
     """
     store_id = rejected.store_id
     if rejected.reason is not Reason.UNKNOWN_STORE or store_id is None:
         return rejected.faults, None
-    if not principal.may(store_id):
+    if not may(store_id):
         detail = f"The key that sent it is not bound to store {store_id}."
         return (Fault("/store", KEY_NOT_BOUND, detail),), None
     detail = (

@@ -17,8 +17,9 @@ def is_store_code(text: str) -> bool:
 
 def named_stores(events: Iterable[Any]) -> set[str]:
     """Gather the codes of the stores that events name, as far as they have the form of one."""
-    named = {event.get("store") for event in events if isinstance(event, dict)}
-    return {code for code in named if isinstance(code, str) and is_store_code(code)}
+    named = (event.get("store") for event in events if isinstance(event, dict))
+    codes = {code for code in named if isinstance(code, str)}
+    return {code for code in codes if is_store_code(code)}
 
 
 @dataclass(frozen=True, slots=True)

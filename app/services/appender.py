@@ -140,6 +140,7 @@ class Appender:
             for error in await self._attempt(log, units):
                 if error is not None:
                     raise error
+        self._tell(units)
         return True
 
     async def try_out(self, units: Sequence[Facts], earlier: Earlier) -> None:
@@ -232,8 +233,12 @@ class Appender:
                 _settle(done, error)
         finally:
             self._busy.difference_update(unit.store_id for unit, _ in group)
-            if self._announce is not None:
-                self._announce({unit.store_id for unit, _ in group})
+            self._tell(unit for unit, _ in group)
+
+    def _tell(self, units: Iterable[Unit]) -> None:
+        """Tell whose logs may have grown."""
+        if self._announce is not None:
+            self._announce({unit.store_id for unit in units})
 
     async def _alone(self, unit: Unit) -> Exception | None:
         try:

@@ -40,7 +40,7 @@ class Incoming:
         """
         self.message = message
         self._known = known
-        self._principal = principal
+        self._may = principal.may
         self._now = now
         self._outcomes: list[Outcome | None] = [None] * len(message.items)
         self._warnings: dict[int, tuple[Fault, ...]] = {}
@@ -53,7 +53,7 @@ class Incoming:
         if isinstance(event, Rejected):
             store_id = event.store_id if event.store_id in self._known else None
             body_hash = self.message.item(position).body_hash
-            faults, awaits_store = faults_of(event, self._principal)
+            faults, awaits_store = faults_of(event, self._may)
             outcome = Quarantined(event.reason, faults, store_id or NO_STORE, body_hash)
             self._outcomes[position] = outcome
             self._refused[position] = event, outcome, awaits_store

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -23,6 +23,7 @@ from app.domain.links import (
     split_customers,
     surviving_no,
 )
+from app.domain.mentions import with_members
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.repair_order import RepairOrder
 from app.domain.vehicle import Ownership, Vehicle
@@ -30,6 +31,7 @@ from app.services.appender import Appender
 from app.services.desk import Caller
 from app.services.door import Door
 from app.services.link_suggestions import LinkSuggestions, Suggestion
+from app.services.names import NameService
 from app.services.stores import StoreDirectory
 from app.services.units import Answer, Command, CommandContext
 
@@ -92,6 +94,7 @@ class LinkService:
         subjects: SubjectRepository,
         suggestions: LinkSuggestions,
         *,
+        names: NameService,
         appender: Appender,
         door: Door,
         stores: StoreDirectory,
@@ -99,6 +102,7 @@ class LinkService:
         self._links = links
         self._subjects = subjects
         self._suggestions = suggestions
+        self._names = names
         self._appender = appender
         self._door = door
         self._stores = stores
@@ -125,6 +129,8 @@ class LinkService:
             after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
             limit=page.limit + 1,
         )
+        known = await self._names.known(store_id)
+        found = [replace(order, state=with_members(order.state, known)) for order in found]
         plates, suggestions = await self._suggestions.find(store_id, found)
         return page_of(
             [

@@ -37,6 +37,7 @@ from app.services.quarantine import Correcting, narrowed
 from app.services.replays import Attempt, ReplayService
 from app.services.suggestions import SuggestionService
 from app.services.time_source import TimeSource
+from app.services.trial import Earlier
 
 PART: Final = 500
 """Items that are handled in one go."""
@@ -194,6 +195,7 @@ class QuarantineRunService:
         """See a claimed run through."""
         try:
             run = await self._taken_over(run)
+            earlier = Earlier()
             while run.state is QuarantineRunState.RUNNING:
                 items = await self._repository.list_page(
                     run.filter,
@@ -204,7 +206,7 @@ class QuarantineRunService:
                 )
                 if not items:
                     return await self._finish(run, QuarantineRunState.FINISHED)
-                run = await self._handle(run, items)
+                run = await self._handle(run, items, earlier)
         except asyncio.CancelledError:
             # the process stops: another one, or the next start, goes on at once
             await asyncio.shield(self._save(run, lease=timedelta()))
@@ -225,12 +227,14 @@ class QuarantineRunService:
         accepted, discarded, waiting = await self._runs.recount(run.run_id)
         return dataclasses.replace(run, accepted=accepted, discarded=discarded, waiting=waiting)
 
-    async def _handle(self, run: QuarantineRun, items: Sequence[QuarantinedItem]) -> QuarantineRun:
+    async def _handle(
+        self, run: QuarantineRun, items: Sequence[QuarantinedItem], earlier: Earlier
+    ) -> QuarantineRun:
         """Do one part of a run, and note how far it is."""
         if run.kind is RunKind.DISCARD:
             outcomes = await self._discard(run, items)
         else:
-            outcomes = await self._replay(run, items)
+            outcomes = await self._replay(run, items, earlier)
         done = outcomes.pop(None, 0)
         is_replay = run.kind is RunKind.REPLAY
         run = dataclasses.replace(
@@ -282,7 +286,7 @@ class QuarantineRunService:
         return Counter({None: done})
 
     async def _replay(
-        self, run: QuarantineRun, items: Sequence[QuarantinedItem]
+        self, run: QuarantineRun, items: Sequence[QuarantinedItem], earlier: Earlier
     ) -> Counter[Reason | None]:
         """Replay items, each as the run says; counts by the reason for which they wait on."""
         now = await self._time_source.now()
@@ -297,7 +301,7 @@ class QuarantineRunService:
                 attempts.append(attempt)
         outcomes: Counter[Reason | None] = Counter(item.reason for item in left)
         if run.dry_run:
-            rehearsed = await self._replays.rehearse(attempts, stores=run.stores)
+            rehearsed = await self._replays.rehearse(attempts, stores=run.stores, earlier=earlier)
             return outcomes + Counter(each.waits for each in rehearsed.values())
         await self._leave(run, left, now)
         try:
@@ -357,10 +361,8 @@ class QuarantineRunService:
     ) -> None:
         """Note that items were looked at in this run and stay as they are."""
         if items:
-            await self._repository.save_faults(
-                [((item.home, item.quarantine_id), item.reason, item.faults) for item in items],
-                now=now,
-                run_id=run.run_id,
+            await self._repository.leave(
+                [(item.home, item.quarantine_id) for item in items], now=now, run_id=run.run_id
             )
 
 

@@ -6,18 +6,21 @@ are known by now, and go to the appender, one unit of work per store.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.db.engine import Pool
-from app.db.event_log import EventLog
-from app.db.quarantine import Place, QuarantineRepository
-from app.domain.errors import Fault
+from app.db.quarantine import FoundAgain, Place, QuarantineRepository
 from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
-from app.domain.events.retraction import EventRetracted
-from app.domain.quarantine import Actor, Correction, QuarantinedItem, corrected
+from app.domain.quarantine import (
+    SERVICE,
+    Actor,
+    Correction,
+    QuarantinedItem,
+    corrected,
+    faults_of,
+)
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
@@ -26,6 +29,7 @@ from app.services.mappings import MappingDirectory
 from app.services.row_reading import RowReader
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
+from app.services.trial import Earlier
 from app.services.units import Facts, Outcome, Quarantined
 
 
@@ -95,13 +99,30 @@ class _Part:
         self.places[last] = place
         self.ids[last] = quarantine_id
 
+    def facts(self, store_id: str, *, by: Actor = SERVICE, run_id: str | None = None) -> Facts:
+        """Make it a unit of work."""
+        return Facts(
+            store_id,
+            self.events,
+            item_of=self.items.__getitem__,
+            replays=self.places,
+            replayed_by=by,
+            run_id=run_id,
+        )
+
+    def outcomes(self, facts: Facts) -> dict[str, Replayed]:
+        """Tell what came of its items, once the unit is done."""
+        return {
+            quarantine_id: Replayed(self.places[position][1], _reason(facts.outcomes[position]))
+            for position, quarantine_id in self.ids.items()
+        }
+
 
 class ReplayService:
     """Sends items in again."""
 
     def __init__(
         self,
-        pool: Pool,
         *,
         repository: QuarantineRepository,
         appender: Appender,
@@ -111,7 +132,6 @@ class ReplayService:
         stores: StoreDirectory,
         time_source: TimeSource,
     ) -> None:
-        self._pool = pool
         self._repository = repository
         self._appender = appender
         self._door = door
@@ -150,7 +170,7 @@ class ReplayService:
         if corrections:
             await self._repository.add_corrections(corrections)
         done: dict[str, Replayed] = {}
-        refused: list[tuple[Place, Reason, Iterable[Fault]]] = []
+        refused: list[FoundAgain] = []
         parts: dict[str, _Part] = defaultdict(_Part)
         for attempt, read in zip(attempts, reads, strict=True):
             quarantine_id = attempt.item.quarantine_id
@@ -158,7 +178,10 @@ class ReplayService:
             if place is None:
                 continue
             if read.refusal is not None:
-                refused.append((place, read.refusal.reason, read.refusal.faults))
+                faults, awaits_store = faults_of(
+                    read.refusal, lambda code: stores is None or code in stores
+                )
+                refused.append(FoundAgain(place, read.refusal.reason, faults, awaits_store))
                 done[quarantine_id] = Replayed(place[1], read.refusal.reason)
             else:
                 parts[read.events[-1].store_id].add(read, place, quarantine_id)
@@ -174,33 +197,30 @@ class ReplayService:
         return done
 
     async def rehearse(
-        self, attempts: Sequence[Attempt], *, stores: Collection[str] | None
+        self, attempts: Sequence[Attempt], *, stores: Collection[str] | None, earlier: Earlier
     ) -> dict[str, Replayed]:
-        """Tell what would come of a replay; changes nothing."""
+        """Tell what would come of a replay; changes nothing.
+
+        Args:
+            attempts: As of `replay`.
+            stores: Likewise.
+            earlier: What was rehearsed before in the same run; takes in what would enter.
+        """
         now = await self._time_source.now()
         reads, _ = await self._read(attempts, stores, now)
-        events = [event for read in reads for event in read.events]
-        aims: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for event in events:
-            if isinstance(event.payload, EventRetracted):
-                aims[event.store_id].append((event.payload.source, event.payload.id))
-        async with self._pool.acquire() as connection:
-            log = EventLog(connection)
-            identities = [(event.store_id, event.source, event.id) for event in events]
-            known = (await log.read_group([], identities, [])).identities
-            targets = {
-                (store_id, *target)
-                for store_id, named in aims.items()
-                for target in await log.find_targets(store_id, named)
-            }
-        contents = {identities[position]: found[1] for position, found in known.items()}
-        done = {}
+        done: dict[str, Replayed] = {}
+        parts: dict[str, _Part] = defaultdict(_Part)
         for attempt, read in zip(attempts, reads, strict=True):
-            waits = None if read.refusal is None else read.refusal.reason
-            for event in read.events:
-                waits = _would_wait(event, contents, targets)
-            quarantine_id = attempt.item.quarantine_id
-            done[quarantine_id] = Replayed(quarantine_id, waits)
+            item = attempt.item
+            if read.refusal is not None:
+                done[item.quarantine_id] = Replayed(item.quarantine_id, read.refusal.reason)
+            else:
+                place = item.home, item.quarantine_id
+                parts[read.events[-1].store_id].add(read, place, item.quarantine_id)
+        units = {store_id: part.facts(store_id) for store_id, part in parts.items()}
+        await self._appender.try_out([*units.values()], earlier)
+        for store_id, part in parts.items():
+            done |= part.outcomes(units[store_id])
         return done
 
     async def _read(
@@ -261,38 +281,10 @@ class ReplayService:
     async def _enter(
         self, store_id: str, part: _Part, by: Actor, run_id: str | None
     ) -> dict[str, Replayed]:
-        facts = Facts(
-            store_id,
-            part.events,
-            item_of=part.items.__getitem__,
-            replays=part.places,
-            replayed_by=by,
-            run_id=run_id,
-        )
+        facts = part.facts(store_id, by=by, run_id=run_id)
         await self._appender.submit(facts)
-        return {
-            quarantine_id: Replayed(part.places[position][1], _reason(facts.outcomes[position]))
-            for position, quarantine_id in part.ids.items()
-        }
+        return part.outcomes(facts)
 
 
 def _reason(outcome: Outcome) -> Reason | None:
     return outcome.reason if isinstance(outcome, Quarantined) else None
-
-
-def _would_wait(
-    event: NewEvent,
-    contents: dict[tuple[str, str, str], bytes],
-    targets: set[tuple[str, str, str]],
-) -> Reason | None:
-    """Tell why an event would wait; takes note of it, as those behind it meet it in the log."""
-    identity = event.store_id, event.source, event.id
-    if contents.setdefault(identity, event.content_hash) != event.content_hash:
-        return Reason.IDENTITY_CONFLICT
-    payload = event.payload
-    if isinstance(payload, EventRetracted):
-        aim = event.store_id, payload.source, payload.id
-        if aim not in targets:
-            return Reason.RETRACTION_TARGET_UNKNOWN
-    targets.add(identity)
-    return None

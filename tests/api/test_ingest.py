@@ -228,6 +228,10 @@ ODD: dict[str, tuple[bytes, str, str]] = {
     "null": (b"null", "missing-attribute", ""),
     "a number for the id": (raw(id="7"), "missing-attribute", "/id"),
     "an empty id": (raw(id='""'), "missing-attribute", "/id"),
+    "a list for the store": (raw(store="[]"), "missing-attribute", "/store"),
+    "an object for the store": (raw(store="{}"), "missing-attribute", "/store"),
+    "a list for the source": (raw(source="[]"), "missing-attribute", "/source"),
+    "a list for the type": (raw(type="[]"), "missing-attribute", "/type"),
 }
 
 

@@ -396,3 +396,14 @@ async def test_linking_needs_rights_of_its_own(connect: Connect, issue: Issue) -
     stranger = await connect(await issue(Scope.EVENTS_WRITE))
     for name in ("unlinked-repair-orders", "split-customers"):
         assert (await stranger.get(f"{BASE}/work-lists/{name}")).status_code == 403
+
+
+async def test_the_advisor_of_an_order_that_lacks_a_link_is_named_as_known_now(
+    client: httpx.AsyncClient, factory: Factory
+) -> None:
+    path = "/work-lists/unlinked-repair-orders"
+    assert await outcomes(factory, opened("R1", advisor="王伟"), opened("R2")) == ["1", "2"]
+    unknown, _ = await items(client, path)
+    assert unknown["advisor"].startswith("~")
+    await command(client, "/staff/A7/aliases", {"alias": "王 伟"}, 201)
+    assert [order["advisor"] for order in await items(client, path)] == ["A7", "A1"]

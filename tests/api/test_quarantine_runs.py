@@ -14,7 +14,7 @@ from app.factory import Factory
 from app.services import quarantine_runs
 from app.services.time_source import MovableTimeSource
 from tests.api.conftest import Connect, Issue
-from tests.support.facts import delivered, event, opened, settled
+from tests.support.facts import delivered, event, opened, retraction, settled
 from tests.support.logs import check_store, read_log
 from tests.support.posting import add_store
 
@@ -111,6 +111,24 @@ async def test_a_rehearsal_tells_what_would_come_of_it_and_changes_nothing(
     }
 
 
+async def test_a_rehearsal_knows_what_its_earlier_parts_and_the_log_would_say(
+    client: httpx.AsyncClient, factory: Factory
+) -> None:
+    there = opened("R9")
+    await send(client, there)
+    naive = [opened(f"R{number}", "2026-06-01 09:00:00") for number in range(4)]
+    twin = naive[0] | {"data": {**naive[0]["data"], "advisor": "B"}}
+    elsewhere = retraction(there) | {"subject": "R1", "time": "2026-06-01 09:00:00"}
+    await send(client, *naive, twin, elsewhere)
+    asked: dict[str, Any] = {"filter": {}, "apply": "add-store-offset"}
+    rehearsed = await finished(client, factory, "replays", **asked, dry_run=True)
+    assert rehearsed["waiting_by_reason"] == {"invalid-data": 1, "identity-conflict": 1}
+    real = await finished(client, factory, "replays", **asked)
+    assert [real[name] for name in ("accepted", "waiting_by_reason")] == [
+        rehearsed[name] for name in ("accepted", "waiting_by_reason")
+    ]
+
+
 async def test_all_that_match_are_replayed_with_a_patch_where_it_fits(
     client: httpx.AsyncClient, factory: Factory, pool: Pool
 ) -> None:
@@ -187,6 +205,23 @@ async def test_events_of_a_store_that_is_made_enter_by_themselves(
     # once is enough
     await factory.quarantine_runs.tick()
     assert len((await client.get(f"{QUARANTINE}/runs")).json()["items"]) == 1
+
+
+async def test_what_was_corrected_waits_for_the_store_that_it_names_now(
+    client: httpx.AsyncClient, factory: Factory, pool: Pool
+) -> None:
+    sent = opened("R1", store="S2")
+    (result,) = await send(client, sent)
+    path = f"{QUARANTINE}/{result['quarantine_id']}/replay"
+    corrected = (await client.post(path, json={"event": sent | {"store": "S3"}})).json()
+    assert (corrected["state"], corrected["reason"]) == ("waiting", "unknown-store")
+    assert "enters by itself" in corrected["errors"][0]["detail"]
+    await client.put("/v1/stores/S2", json={"name": "S2"})
+    await factory.quarantine_runs.tick()
+    assert (await client.get(f"{QUARANTINE}/runs")).json()["items"] == []
+    await client.put("/v1/stores/S3", json={"name": "S3"})
+    await factory.quarantine_runs.tick()
+    assert [logged.key for logged in await check_store(pool, "S3")] == ["R1"]
 
 
 async def test_the_same_bytes_from_a_key_that_may_and_one_that_may_not(

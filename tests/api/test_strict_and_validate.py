@@ -111,6 +111,17 @@ async def test_strict_stores_all_of_all_stores_if_nothing_is_wrong(
     await check_store(pool)
 
 
+async def test_who_waits_for_news_hears_of_what_came_strictly_at_once(
+    client: httpx.AsyncClient, factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(factory.appender, "_announce", told.extend)
+    await post(client, [OPENED, settled("R1", "no time")], headers=STRICT)
+    assert told == []
+    await post(client, [OPENED, {**opened("R1"), "store": "S2"}], headers=STRICT)
+    assert sorted(told) == ["S1", "S2"]
+
+
 async def test_strict_and_lenient_requests_at_once_leave_one_log(
     client: httpx.AsyncClient, pool: Pool
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -368,3 +369,26 @@ async def test_what_waits_for_no_store_is_told_to_the_operator(
     warned = [line for line in logs if line["event"] == "events of no store wait in quarantine"]
     assert [line["waiting"] for line in warned] == [20]
     assert await told(pool, "quarantine.") == []
+
+
+async def test_a_watch_and_what_comes_meanwhile_take_feeds_in_one_order(pool: Pool) -> None:
+    def rows_of(*sources: str) -> list[dict[str, Any]]:
+        at = local("2026-06-02T10:20")
+        seen = {"first_seen_at": at, "last_seen_at": at, "look_at": at, "silent": False}
+        return [{"store_id": "S1", "source": source, **seen} for source in sources]
+
+    async def write(connection: Connection, **document: Any) -> None:
+        await connection.execute(
+            "SELECT append_group($1)", orjson.dumps({"heads": [], **document}).decode()
+        )
+
+    async with pool.acquire() as first, pool.acquire() as second:
+        await write(first, feed_source=rows_of("/a", "/b"))
+        async with first.transaction():
+            await write(first, feed_source=rows_of("/a"))
+            watching = asyncio.create_task(
+                write(second, feed_source=rows_of("/b"), feed_look=rows_of("/a"))
+            )
+            await asyncio.wait({watching}, timeout=0.5)
+            await write(first, feed_source=rows_of("/b"))
+        await watching

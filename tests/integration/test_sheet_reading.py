@@ -247,12 +247,16 @@ def test_records_are_found_in_whatever_is_around_them(tmp_path: Path) -> None:
 
 def test_a_line_that_is_no_record_concerns_itself_alone(tmp_path: Path) -> None:
     path = tmp_path / "lines.ndjson"
-    path.write_text('{"a": 1}\n{"a":\n[2]\n{"a": 4}\n{"a": ')
+    deep = f'{{"a": {"[" * 500}{"]" * 500}}}'
+    path.write_text(f'{{"a": 1}}\n{{"a":\n[2]\n{{"a": 4}}\n{deep}\n{{"a": ')
     with open_sheet(path) as sheet:
         rows = list(sheet.rows())
     assert [(row.number, row.fault is None) for row in rows] == [
-        *((1, True), (2, False), (3, False), (4, True), (5, False)),
+        *((1, True), (2, False), (3, False), (4, True), (5, False), (6, False)),
     ]
+    assert rows[4].raw == (deep,)
+    path.write_text(f'[{{"a": 1}}, {deep}]')
+    assert refusal(path).code == "corrupt"
 
 
 @pytest.mark.parametrize(

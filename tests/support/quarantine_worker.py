@@ -17,6 +17,7 @@ from app.domain.quarantine_runs import QuarantineRun
 from app.factory import open_factory
 from app.services import quarantine_runs
 from app.services.time_source import MovableTimeSource
+from app.services.trial import Earlier
 from app.settings import Settings
 
 
@@ -29,8 +30,10 @@ async def main(database_url: str, part: int) -> None:
         service = factory.quarantine_runs
         handle = service._handle
 
-        async def told(run: QuarantineRun, items: Sequence[QuarantinedItem]) -> QuarantineRun:
-            run = await handle(run, items)
+        async def told(
+            run: QuarantineRun, items: Sequence[QuarantinedItem], earlier: Earlier
+        ) -> QuarantineRun:
+            run = await handle(run, items, earlier)
             print(run.accepted, sum(run.waiting.values()), flush=True)
             return run
 

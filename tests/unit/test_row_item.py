@@ -89,6 +89,7 @@ def test_a_row_that_could_not_be_split_keeps_what_lies_in_it() -> None:
         {"mapping": "/x", "store": "S1", "rows": []},
         {"mapping": "/x", "store": "S1", "rows": [1]},
         {"mapping": "/x", "store": "S1", "row": "text"},
+        {"mapping": "/x", "store": "S1", "row": {"a": 10**30}},
     ],
 )
 def test_nothing_else_is_taken_for_a_row(value: object) -> None:

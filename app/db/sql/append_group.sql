@@ -233,6 +233,16 @@ BEGIN
     END IF;
     -- what was received: its rows come in order of source, so that two writers of the same feeds
     -- wait for each other; the quarantine's come after them, for every writer
+    IF doc ? 'feed_look' THEN
+        PERFORM FROM feed_source t
+          JOIN (SELECT store_id, source
+                  FROM jsonb_populate_recordset(NULL::feed_source, doc -> 'feed_look')
+                 UNION ALL
+                SELECT store_id, source
+                  FROM jsonb_populate_recordset(NULL::feed_source, doc -> 'feed_source')) r
+            ON t.store_id = r.store_id AND t.source = r.source
+         ORDER BY t.store_id, t.source FOR UPDATE OF t;
+    END IF;
     IF doc ? 'feed_source' THEN
         INSERT INTO feed_source AS t (store_id, source, first_seen_at, last_seen_at, look_at)
         SELECT store_id, r.source, first_seen_at, last_seen_at, look_at

@@ -83,7 +83,8 @@ class SourceValues:
     def apply(self, item: dict[str, Any]) -> Applied | None:
         """Apply the maps to an event; None if they change nothing."""
         data = item.get("data")
-        if not isinstance(data, dict) or self.store_id not in {None, item.get("store")}:
+        is_other = self.store_id is not None and item.get("store") != self.store_id
+        if not isinstance(data, dict) or is_other:
             return None
         faults: list[Fault] = []
         sent: dict[str, Any] = {}
@@ -148,6 +149,8 @@ def _in_list(
     result = list(value)
     replaced: list[Any] = [None] * len(value)
     for index, element in enumerate(value):
+        if isinstance(element, list):
+            continue  # no field is a list of lists, and these may be nested to any depth
         changed = _inside(element, path, values, f"{pointer}/{index}", faults)
         if changed is not None and changed[0] is not MISSING:
             result[index], replaced[index] = changed

@@ -215,7 +215,7 @@ class FieldReader:
                 total = Decimal(value) if total is None else total + Decimal(value)
         if total is None:
             return MISSING
-        return int(total) if self._kind == "count" else plain_decimal(total)
+        return _whole(total) if self._kind == "count" else plain_decimal(total)
 
     def _objects(self, rows: Sequence[Row], context: Context, findings: Findings) -> Any:
         if self._path is not None:
@@ -244,6 +244,10 @@ class FieldReader:
             value = self._value(row, context)
         except UnreadableError as error:
             self._note(findings.faults, row, error)
+            return _FAULTY
+        except ArithmeticError:
+            detail = "The number or the time lies beyond what can be read."
+            self._note(findings.faults, row, UnreadableError("out-of-range", detail))
             return _FAULTY
         if self._is_instant and value is not MISSING and _is_midnight(value):
             detail = "The cell has a day without a time of day: midnight is taken."
@@ -359,7 +363,7 @@ class FieldReader:
         number = self._decimal(cells)
         if number is None:
             return MISSING
-        return int(number) if number == int(number) else plain_decimal(number)
+        return _whole(number)
 
     def _flag(self, cells: Sequence[Cell], _: Context) -> Any:
         text = folded(shown(cells[0]))
@@ -411,6 +415,7 @@ class FieldReader:
 
 
 _MAC_EPOCH: Final = 1904
+_JSON_INTEGERS: Final = 2**53
 _FAULTY: Final = object()
 """Stands for a value that was there and could not be read."""
 _UNMATCHED: Final = object()
@@ -428,6 +433,12 @@ def _separators(characters: str) -> re.Pattern[str]:
     wide = [chr(ord(c) + 0xFEE0) for c in characters if "!" <= c <= "~"]
     narrow = [unicodedata.normalize("NFKC", c) for c in characters]
     return re.compile("[" + re.escape("".join([characters, *wide, *narrow])) + "]")
+
+
+def _whole(number: Decimal) -> int | str:
+    """Return a count as JSON holds it; as text what is none, or larger than a JSON integer."""
+    is_count = number == int(number) and abs(number) < _JSON_INTEGERS
+    return int(number) if is_count else plain_decimal(number)
 
 
 def _is_midnight(instant: Any) -> bool:

@@ -67,6 +67,10 @@ def read_row_item(value: object) -> RowItem | None:
         return None
     if not objects or not all(isinstance(cells, dict) for cells in objects):
         return None
+    try:
+        orjson.dumps(objects)
+    except TypeError:
+        return None  # what no file holds: an integer without end, lists in lists in lists
     rows = [Row(number, cells) for number, cells in enumerate(objects, 1)]
     return RowItem(source, store_id, rows, _time(value.get("file_time")))
 

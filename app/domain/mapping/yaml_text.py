@@ -6,6 +6,7 @@ schema of version 1.2; keys are always text. Each value's line is kept for messa
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,6 +57,10 @@ class Document:
 class _Loader(yaml.SafeLoader):
     """Composes nodes without any opinion on what plain text means."""
 
+    def close(self) -> None:
+        """Let go of what it holds."""
+        self.dispose()
+
     @override
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         if kind is yaml.ScalarNode:
@@ -69,19 +74,19 @@ def read_yaml(text: str) -> Document:
     Raises:
         YamlError: It is no YAML, has a key twice, a tag, or far too much in it.
     """
-    loader = _Loader(text)
+    lines: dict[str, int] = {}
     try:
-        node = loader.get_single_node()
+        with closing(_Loader(text)) as loader:
+            node = loader.get_single_node()
+        value = None if node is None else _Builder(lines).build(node, "")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         detail = f"{error.problem or 'this is no YAML'}"
         raise YamlError(detail, 1 if mark is None else mark.line + 1) from None
     except yaml.YAMLError as error:
         raise YamlError(str(error), 1) from None
-    finally:
-        loader.dispose()
-    lines: dict[str, int] = {}
-    value = None if node is None else _Builder(lines).build(node, "")
+    except RecursionError:
+        raise YamlError("the document is nested too deeply, or holds itself", 1) from None
     return Document(value, lines)
 
 
@@ -123,7 +128,10 @@ def _scalar(node: yaml.Node, line: int) -> Any:
     if node.tag == _PLAIN:
         for _, pattern, read in _TAGS:
             if pattern.fullmatch(node.value):
-                return read(node.value)
+                try:
+                    return read(node.value)
+                except ValueError:
+                    raise YamlError("a number has far too many digits", line) from None
         return node.value
     if node.tag == _TEXT:
         return node.value

@@ -55,6 +55,9 @@ def open_records(source: Source, *, path: str | None) -> Sheet:
 
     def rows() -> Iterator[Row]:
         for number, record in enumerate(records, 1):
+            if _is_too_deep(record):
+                message = f"Record {number} of {source.path.name} is nested too deeply."
+                raise SheetError("corrupt", message)
             yield _row(number, record)
 
     return Sheet(
@@ -81,7 +84,10 @@ def _lines(source: Source, encoding: str) -> Sheet:
                 except orjson.JSONDecodeError as error:
                     yield Row(number, {}, (text,), f"The line is no JSON: {error.msg}.")
                 else:
-                    yield _row(number, record)
+                    if _is_too_deep(record):
+                        yield Row(number, {}, (text,), "The line is nested too deeply.")
+                    else:
+                        yield _row(number, record)
 
     first = [row.cells for row in islice(rows(), _FIRST)]
     return Sheet(
@@ -124,6 +130,15 @@ def _row(number: int, record: Any) -> Row:
     if isinstance(record, dict):
         return Row(number, record, (record,))
     return Row(number, {}, (record,), "The record is no object.")
+
+
+def _is_too_deep(record: Any) -> bool:
+    """Whether a record can be read, but not be written into the quarantine."""
+    try:
+        orjson.dumps(record)
+    except TypeError:
+        return True
+    return False
 
 
 def _columns(records: Sequence[Any]) -> tuple[str, ...]:

@@ -118,10 +118,15 @@ def test_other_sources_and_other_stores_are_left_alone() -> None:
     coded = event({"waiter": "是"})
     assert isinstance(parse({**coded, "source": "/dms/b"}), Rejected)
     assert isinstance(parse({**coded, "source": ["/dms/a"]}), Rejected)
-    for store, expected in (("S1", NewEvent), ("S2", Rejected)):
+    for store, expected in (("S1", NewEvent), ("S2", Rejected), ([], Rejected), ({}, Rejected)):
         assert isinstance(
             parse({**coded, "store": store}, SourceValues("S1", MAPS.maps)), expected
         )
+
+
+def test_lists_in_lists_are_no_field_however_deep() -> None:
+    for inner in (["保养"], orjson.loads(b"[" * 1_000 + b"]" * 1_000)):
+        assert MAPS.apply(event({"work_type": [inner]})) is None
 
 
 @pytest.mark.parametrize("data", [None, [], "x", {"work_type": ["保养"]}, {"contact": "本人"}])

@@ -447,6 +447,10 @@ emits:
         ("source: /x\nversion: 1\nversion: 2", "no-yaml", "Line 3: the key 'version'"),
         ("source: !!python/name:os.system x", "no-yaml", "tag"),
         (BOMB, "no-yaml", "more than"),
+        ("source: \0", "no-yaml", "special characters"),
+        ("[" * 3_000, "no-yaml", "deeply"),
+        ("values: &a {b: *a}", "no-yaml", "holds itself"),
+        (f"version: {'9' * 5_000}", "no-yaml", "digits"),
         ("- 1", "not-an-object", "settings below"),
         ("version: 1\nvalues: {waiter: {是: true}}", "missing", "required"),
         ("source: /x\nversion: '1'\nvalues: {waiter: {是: true}}", "not-a-number", "Line 2"),
@@ -508,3 +512,24 @@ def test_yaml_is_read_as_people_mean_it() -> None:
         "promised_at": "2026-01-05T08:05:00+08:00",
     }
     assert data(found, {"等候": 1.0}) == {"waiter": True}
+
+
+@pytest.mark.parametrize(
+    ("field", "cell"),
+    [
+        ("promised_at: x", datetime(1, 1, 1)),  # noqa: DTZ001 - as a sheet has it
+        ("promised_at: x", 10**400),
+        ("odometer_km: {column: x, unit: 万公里}", "9" * 40),
+    ],
+)
+def test_what_lies_beyond_all_numbers_and_times_concerns_its_row_alone(
+    field: str, cell: Any
+) -> None:
+    assert faults(mapping(field), {"x": cell}) == [(2, "x", "out-of-range")]
+
+
+def test_a_count_too_large_for_json_is_left_to_the_door_as_text() -> None:
+    found = mapping("parts_requested: x", kind="repair_order.settled")
+    assert data(found, {"x": "6901234567890123456789"}) == {
+        "parts_requested": "6901234567890123456789"
+    }

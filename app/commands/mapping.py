@@ -4,7 +4,7 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.commands.opening import Opening
 from app.domain.access import LOCAL
 from app.domain.errors import InvalidInputError
 from app.domain.mapping.draft import draft_mapping
@@ -37,26 +38,13 @@ _ROWS_NAMED: Final = 8
 """Rows that the summary names of each kind of fault."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Access:
-    """How the commands reach the database; the object of their context.
-
-    Attributes:
-        with_factory: Runs something on the database of the settings.
-        has_database: Whether there is one by now: what needs none doesn't make it.
-    """
-
-    with_factory: Callable[[Callable[[Factory], Awaitable[Any]]], Any]
-    has_database: Callable[[], bool]
-
-
-cli = typer.Typer(
+commands = typer.Typer(
     help="Mappings: how columns of sheets and coded values of a source become events.",
     no_args_is_help=True,
 )
 
 
-@cli.command()
+@commands.command()
 def check(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A sheet or records, plain or .gz.")],
@@ -94,7 +82,7 @@ def check(
         sys.exit(1)
 
 
-@cli.command()
+@commands.command()
 def draft(
     file: Annotated[Path, typer.Argument(help="A sheet or records that nobody mapped yet.")],
     sheet: Annotated[str | None, typer.Option(help="Name or number of the sheet.")] = None,
@@ -115,7 +103,7 @@ def draft(
     print(text, end="")
 
 
-@cli.command()
+@commands.command()
 def add(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The YAML of a mapping.")],
@@ -134,7 +122,7 @@ def add(
         _fail_with(error, file.name)
 
 
-@cli.command("list")
+@commands.command("list")
 def list_mappings(context: typer.Context) -> None:
     """List the mappings that count: stored ones, and shipped ones nobody has replaced."""
 
@@ -155,7 +143,7 @@ def list_mappings(context: typer.Context) -> None:
     context.obj.with_factory(run)
 
 
-@cli.command()
+@commands.command()
 def show(
     context: typer.Context,
     name: Annotated[
@@ -175,15 +163,15 @@ def show(
     print(context.obj.with_factory(run), end="")
 
 
-def _known(access: Access) -> list[SourceMapping]:
+def _known(opening: Opening) -> list[SourceMapping]:
     """Return stored and shipped mappings; shipped ones alone where no database is."""
 
     async def run(factory: Factory) -> list[SourceMapping]:
         return await factory.mapping_directory.known()
 
-    if not access.has_database():
+    if not opening.has_database():
         return list(shipped_mappings().values())
-    known: list[SourceMapping] = access.with_factory(run)
+    known: list[SourceMapping] = opening.with_factory(run)
     return known
 
 

@@ -33,13 +33,12 @@ from rich.text import Text
 from app.domain.access import LOCAL
 from app.domain.errors import DomainError
 from app.domain.imports import ADVICE, ImportSummary
-from app.factory import Factory, open_factory
+from app.factory import Factory
 from app.services import imports
 from app.services.import_reading import UnreadableFileError
 from app.services.import_report import ImportReport
 from app.services.inbox_folder import sha256_of
 from app.services.report_files import write_report
-from app.settings import Settings
 
 CLEAN: Final = 0
 FAULTY: Final = 1
@@ -62,7 +61,7 @@ class Wanted:
     as_json: bool
 
 
-async def import_files(settings: Settings, wanted: Wanted) -> int:
+async def import_files(factory: Factory, wanted: Wanted) -> int:
     """Import files one after the other, and tell what became of them.
 
     Returns:
@@ -73,14 +72,13 @@ async def import_files(settings: Settings, wanted: Wanted) -> int:
     failures: list[tuple[Path, str]] = []
     reports: list[ImportReport] = []
     with ExitStack() as opened:
-        async with open_factory(settings) as factory:
-            for path in wanted.files:
-                try:
-                    report = opened.enter_context(await _import_file(factory, path, wanted))
-                except (UnreadableFileError, DomainError, OSError) as error:
-                    failures.append((path, str(error) or type(error).__name__))
-                else:
-                    reports.append(report)
+        for path in wanted.files:
+            try:
+                report = opened.enter_context(await _import_file(factory, path, wanted))
+            except (UnreadableFileError, DomainError, OSError) as error:
+                failures.append((path, str(error) or type(error).__name__))
+            else:
+                reports.append(report)
         if wanted.report is not None:
             await asyncio.to_thread(write_report, wanted.report, reports)
         if wanted.as_json:

@@ -4,7 +4,6 @@ import asyncio
 import getpass
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -36,9 +35,6 @@ from app.domain.suggestions.suggestion import (
     SuggestionName as Name,
 )
 from app.factory import Factory
-
-Run = Callable[[Callable[[Factory], Awaitable[None]]], None]
-"""Opens the factory of the settings and runs something with it."""
 
 _WIDTH: Final = 200
 """Characters of a line that goes to a file or another program."""
@@ -72,16 +68,6 @@ ItemId = Annotated[str | None, typer.Argument(help="One item; none: all that mat
 commands = typer.Typer(
     help="Events that could not be taken: look, correct, replay, discard.", no_args_is_help=True
 )
-
-
-def group(run: Run) -> typer.Typer:
-    """Give the commands; they run what they do with `run`."""
-
-    @commands.callback()
-    def set_up(context: typer.Context) -> None:
-        context.obj = run
-
-    return commands
 
 
 @commands.command("list")
@@ -132,7 +118,7 @@ def list_items(
         if total > len(page.items):
             _console().print(f"{total} in all; --limit shows more, filters fewer.")
 
-    context.obj(listed)
+    context.obj.with_factory(listed)
 
 
 @commands.command()
@@ -147,7 +133,7 @@ def show(
     async def shown(factory: Factory) -> None:
         await _show(factory, quarantine_id, as_json=as_json)
 
-    context.obj(shown)
+    context.obj.with_factory(shown)
 
 
 @commands.command()
@@ -202,7 +188,7 @@ def replay(
         )
         await _show(factory, item.quarantine_id, as_json=False)
 
-    context.obj(replayed)
+    context.obj.with_factory(replayed)
 
 
 @commands.command()
@@ -238,7 +224,7 @@ def discard(
         )
         await _show(factory, item.quarantine_id, as_json=False)
 
-    context.obj(discarded)
+    context.obj.with_factory(discarded)
 
 
 def _operator() -> Principal:

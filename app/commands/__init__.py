@@ -1,0 +1,1 @@
+"""The operator's larger commands, a module each; `app.cli` puts them together."""
