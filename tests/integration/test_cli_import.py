@@ -73,3 +73,22 @@ def test_a_database_that_can_not_be_reached_is_told_in_a_sentence(folder: Path) 
     )
     assert ran.code == 2
     assert "Connect" in ran.err
+
+
+async def test_totals_and_warnings_of_a_sheet_are_told(
+    factory: Factory, database_url: str, folder: Path
+) -> None:
+    sheet = folder / "月.csv"
+    odd = [order(number, 维修类型="美容") for number in (2, 3)]
+    sheet.write_bytes(as_csv([order(1), *odd, ["合计", "", "", "", "", "", "541.50"]]))
+    (ran,) = run(
+        ["import", str(sheet), "--store", "S1", "--mapping", str(folder / "m.yaml")],
+        database_url=database_url,
+    )
+    assert ran.code == 0
+    assert "4 rows" in ran.out
+    assert "rows skipped 1, warnings 2" in ran.out
+    assert "2 × 维修类型, first in row 3 (美容): The value isn't known" in ran.out
+    (recorded,) = (await factory.inbox.list_page("S1", PageRequest(), state=None)).items
+    assert recorded.summary is not None
+    assert (recorded.summary.counts.rows, recorded.summary.counts.skipped) == (4, 1)
