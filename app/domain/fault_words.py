@@ -1,4 +1,4 @@
-"""What is wrong with a cell, in Chinese, for those in the shop who correct the sheet.
+"""What is wrong with a cell, or odd, in Chinese, for those in the shop who correct the sheet.
 
 The details of faults are English, as all of the interface; what a shop gets back says both.
 """
@@ -10,12 +10,15 @@ IN_CHINESE: Final[Mapping[str, str]] = {
     "bad-unicode": "含有无法识别的字符，请重新输入。",
     "bad-format": "格式不正确。",
     "bad-value": "内容不正确。",
+    "counted-as-other": "不在已知范围内，按“其他”计。",
+    "differs-in-group": "同一工单的各行内容不一致，取第一行。",
     "digits-lost": "数字过长，末尾几位已丢失，请把该列设为文本后重新导出。",
     "error-cell": "公式没有结果，请改正公式，或打开文件重新保存。",
     "identity-conflict": "同一编号已有不同内容。",
     "missing": "必填，不能为空。",
     "missing-link": "客户编号和车架号至少填一项。",
     "negative": "不能为负数。",
+    "no-time-of-day": "只有日期，没有时间，按零点计。",
     "not-a-boolean": "请填“是”或“否”。",
     "not-a-date": "不是日期，请写成 2026-01-31。",
     "not-a-flag": "请填“是”或“否”。",
@@ -27,6 +30,7 @@ IN_CHINESE: Final[Mapping[str, str]] = {
     "not-whole": "应为整数。",
     "nul-character": "含有无法识别的字符，请重新输入。",
     "out-of-range": "超出允许范围，请检查。",
+    "promised-before-opened": "承诺交车时间早于开单时间，请检查。",
     "time-in-future": "时间在未来，请检查。",
     "too-long": "内容过长。",
     "too-short": "内容不能为空。",

@@ -55,6 +55,7 @@ async def test_files_are_imported_with_a_report_and_an_exit_code(
     heading, line = page.iter_rows(values_only=True)
     assert heading[1] == "Row 行号"
     assert line[1:5] == (2, "/data/odometer_km", "-7", "invalid-data")
+    assert line[5] == "不能为负数。 The field must not be negative."
     assert "mapping /dms/shop v3" in mapped.out
     (told,) = json.loads((folder / "out.json").read_text())["files"]
     (fault,) = (fault for fault in told["faults"] if not fault["is_warning"])
