@@ -36,7 +36,7 @@ from app.domain.imports import ADVICE, ImportSummary
 from app.factory import Factory
 from app.services import imports
 from app.services.import_reading import UnreadableFileError
-from app.services.import_report import ImportReport
+from app.services.import_report import ImportReport, RowFault
 from app.services.inbox_folder import sha256_of
 from app.services.report_files import write_report
 
@@ -239,8 +239,25 @@ def _print_report(console: Console, report: ImportReport) -> None:
     for problem in (summary.problem, report.stopped):
         if problem is not None:
             console.print(Text(f"  {problem}", "red"))
+    if counts.warnings:
+        _print_warnings(console, report)
     if summary.by_reason:
         _print_faults(console, report, summary)
+
+
+def _print_warnings(console: Console, report: ImportReport) -> None:
+    """Tell each kind of warning once: a column that is odd is odd in many rows."""
+    kinds: dict[tuple[str, str], tuple[RowFault, int]] = {}
+    for fault in report.faults:
+        if fault.is_warning:
+            first, count = kinds.get((fault.place, fault.code), (fault, 0))
+            kinds[fault.place, fault.code] = (first, count + 1)
+    for first, count in sorted(kinds.values(), key=lambda kind: -kind[1])[:_SHOWN]:
+        value = f" ({first.value})" if first.value else ""
+        where = f"{first.place}, first in row {first.row}{value}".removeprefix(", ")
+        _say(console, f"warning 提示: {count:,} × {where}: {first.detail}")
+    if len(kinds) > _SHOWN:
+        _say(console, f"and {len(kinds) - _SHOWN:,} more kinds; --report out.xlsx lists all")
 
 
 def _print_faults(console: Console, report: ImportReport, summary: ImportSummary) -> None:

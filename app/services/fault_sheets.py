@@ -25,6 +25,7 @@ from openpyxl.styles import Font, PatternFill
 from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
+from app.domain.fault_words import in_both_languages
 from app.domain.imports import FAULT_COLUMN, FAULTS
 from app.services import inbox_folder
 from app.services.import_reading import FileFormat
@@ -137,7 +138,7 @@ def _listed(fault: RowFault) -> Mapping[str, Any]:
 def _said(faults: Sequence[RowFault]) -> str:
     """Say all that is wrong in a row; never begins like a formula."""
     return "; ".join(
-        f"[{fault.place}] {fault.detail}" if fault.place else f"[{fault.reason}] {fault.detail}"
+        f"[{fault.place or fault.reason}] {in_both_languages(fault.code, fault.detail)}"
         for fault in faults
     )
 
@@ -294,4 +295,5 @@ def clean_text(text: str) -> str:
 
 
 def _comment(fault: RowFault) -> Comment:
-    return Comment(clean_text(fault.detail)[:500], AUTHOR, height=90, width=260)
+    text = clean_text(in_both_languages(fault.code, fault.detail))
+    return Comment(text[:500], AUTHOR, height=90, width=260)

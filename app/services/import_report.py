@@ -161,7 +161,14 @@ class ImportReport:
             summary.problem = problem
 
     def finish(self, seconds: float) -> None:
-        """Note how long it took."""
+        """Note how long it took.
+
+        A table is of one store: that has all its rows, those without an event as well.
+        """
+        if self.summary.mapping is not None:
+            for store_id in {*self.by_store, self.store_id} - {NO_STORE}:
+                counts = self.of_store(store_id).counts
+                counts.rows, counts.skipped = self.counts.rows, self.counts.skipped
         for summary in (self.summary, *self.by_store.values()):
             summary.seconds = round(seconds, 3)
 

@@ -6,6 +6,8 @@ like an event that can't be read.
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
@@ -80,7 +82,13 @@ class RowChunks:
                 apart[position] = item
                 faults[position] = [_row_fault(fault) for fault in one.faults]
             warnings += [_row_fault(fault, is_warning=True) for fault in one.warnings]
-        message = Message(items, b"", STRUCTURED, {}, batch=True, parts=parts, apart=apart)
+        message = Message(
+            *(items, b"", STRUCTURED, {}),
+            batch=True,
+            parts=parts,
+            apart=apart,
+            told_by=None if file_time is None else _Timeless(items, file_time),
+        )
         return Chunk(
             message,
             rows,
@@ -102,6 +110,20 @@ class RowChunks:
             return self._rows_read
         share = self._sheet.progress()
         return self._file_size if share is None else int(share * self._file_size)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timeless:
+    """What events are told by that have the moment of the export: the next one says no more."""
+
+    events: Sequence[Mapping[str, Any]]
+    file_time: datetime
+
+    def __call__(self, position: int) -> bytes:
+        moment = self.file_time.isoformat()
+        event = self.events[position]
+        kept = {name: value for name, value in event.items() if name != "time" or value != moment}
+        return orjson.dumps(kept, default=str)
 
 
 def unreadable(error: SheetError) -> UnreadableFileError:

@@ -142,9 +142,7 @@ def take(file: Seen, import_id: str) -> Path | None:
     place.mkdir(parents=True, exist_ok=True)
     target = place / file.path.name
     try:
-        # a marker that outlived its file would speak for the next one of that name
-        with suppress(FileNotFoundError):
-            file.path.with_name(file.path.name + MARKER).unlink()
+        _remove_marker(file.path)
         file.path.rename(target)
     except FileNotFoundError:
         remove_working(folder, import_id)
@@ -156,6 +154,12 @@ def take(file: Seen, import_id: str) -> Path | None:
         put_back(folder, import_id)
         return None
     return target
+
+
+def _remove_marker(path: Path) -> None:
+    """Take away what says that a file is whole: it would speak for the next one of that name."""
+    with suppress(FileNotFoundError):
+        path.with_name(path.name + MARKER).unlink()
 
 
 def put_back(folder: Path, import_id: str) -> Path | None:
@@ -184,6 +188,7 @@ def keep_original(taken: Path, folder: Path, day: date) -> Path:
 
 def move_to_faults(path: Path, folder: Path) -> Path:
     """Return a file as it is."""
+    _remove_marker(path)
     return move_aside(path, folder / FAULTS)
 
 

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 from openpyxl import Workbook
 
+from app.domain.fault_words import in_both_languages
 from app.domain.imports import ADVICE
 from app.services.fault_sheets import clean_text, text_cell
 from app.services.import_report import ImportReport, RowFault
@@ -103,7 +104,7 @@ def _line(file: str, fault: RowFault) -> Sequence[object]:
         fault.place,
         fault.value,
         f"warning: {fault.reason}" if fault.is_warning else fault.reason,
-        fault.detail,
+        in_both_languages(fault.code, fault.detail),
         ADVICE.get(fault.reason),
         fault.quarantine_id,
     ]

@@ -55,6 +55,7 @@ async def test_files_are_imported_with_a_report_and_an_exit_code(
     heading, line = page.iter_rows(values_only=True)
     assert heading[1] == "Row 行号"
     assert line[1:5] == (2, "/data/odometer_km", "-7", "invalid-data")
+    assert line[5] == "不能为负数。 The field must not be negative."
     assert "mapping /dms/shop v3" in mapped.out
     (told,) = json.loads((folder / "out.json").read_text())["files"]
     (fault,) = (fault for fault in told["faults"] if not fault["is_warning"])
@@ -73,3 +74,22 @@ def test_a_database_that_can_not_be_reached_is_told_in_a_sentence(folder: Path) 
     )
     assert ran.code == 2
     assert "Connect" in ran.err
+
+
+async def test_totals_and_warnings_of_a_sheet_are_told(
+    factory: Factory, database_url: str, folder: Path
+) -> None:
+    sheet = folder / "月.csv"
+    odd = [order(number, 维修类型="美容") for number in (2, 3)]
+    sheet.write_bytes(as_csv([order(1), *odd, ["合计", "", "", "", "", "", "541.50"]]))
+    (ran,) = run(
+        ["import", str(sheet), "--store", "S1", "--mapping", str(folder / "m.yaml")],
+        database_url=database_url,
+    )
+    assert ran.code == 0
+    assert "4 rows" in ran.out
+    assert "rows skipped 1, warnings 2" in ran.out
+    assert "2 × 维修类型, first in row 3 (美容): The value isn't known" in ran.out
+    (recorded,) = (await factory.inbox.list_page("S1", PageRequest(), state=None)).items
+    assert recorded.summary is not None
+    assert (recorded.summary.counts.rows, recorded.summary.counts.skipped) == (4, 1)

@@ -77,9 +77,13 @@ async def test_a_workbook_comes_back_marked_and_goes_in_when_mended(
     assert [cell.value for cell in lines[0]] == [*COLUMNS, FAULT_COLUMN]
     said = [str(line[-1].value or "") for line in lines[1:]]
     assert [bool(text) for text in said] == [False, True, True, True, False]
-    assert "[里程]" in said[1]
-    assert "[进厂时间]" in said[2]
+    assert said[1] == "[里程] 不能为负数。 The field must not be negative."
+    assert said[2].startswith(
+        "[进厂时间] 不是日期或时间，请写成 2026-01-31 17:00。 '昨天' is no date"
+    )
+    assert "必填" in said[3]
     assert lines[2][4].comment is not None
+    assert lines[2][4].comment.text.startswith("不能为负数。")
     assert lines[2][4].fill.fgColor.rgb.endswith("FFC7CE")
     lines[2][4].value = 12002
     lines[3][1].value = "2026-06-01 09:03"

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import os
 import tracemalloc
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +17,8 @@ from app.db.engine import Pool
 from app.domain.access import LOCAL
 from app.domain.events.envelope import Event
 from app.domain.events.repair_order import RepairOrderOpened, RepairOrderSettled
+from app.domain.pages import PageRequest
+from app.domain.quarantine import QuarantineFilter
 from app.factory import Factory
 from app.services.import_reading import UnreadableFileError
 from app.services.import_report import ImportReport, RowFault
@@ -402,3 +405,20 @@ async def test_a_database_that_stays_away_ends_the_import_and_a_repeat_goes_on(
     again, _ = await imported(factory, path)
     assert counted(again) == (1500, 1000, 0)
     assert len(await sent(pool)) == 2500
+
+
+async def test_a_faulty_row_of_a_nightly_list_is_one_item_however_often_it_comes(
+    factory: Factory, tmp_path: Path
+) -> None:
+    heading = "工单号,服务顾问,进厂时间,结算时间,进厂里程\n"
+    rows = "RO1,A07,2026-01-05 09:00,2026-01-05 16:00,-5\nRO2,A07,昨天,2026-01-05 16:00,100\n"
+    path = tmp_path / "结算单清单.csv"
+    for night in (6, 7, 8):
+        path.write_text(heading + rows, encoding="utf-8")
+        exported_at = datetime(2026, 1, night, 2, tzinfo=UTC).timestamp()
+        os.utime(path, (exported_at, exported_at))
+        report, _ = await imported(factory, path, store_id="S1", mapping="/dms/sheet/settlement")
+        assert report.counts.quarantined == 2
+    page = await factory.quarantine.list_page(QuarantineFilter(), PageRequest(), principal=LOCAL)
+    items = page.items
+    assert [item.seen_count for item in items] == [3, 3]

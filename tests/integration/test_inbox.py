@@ -229,8 +229,10 @@ async def test_folders_that_are_no_stores_return_their_files_with_a_word(
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.csv").write_text("x\n1\n")
     (tmp_path / "beside.csv").write_text("x\n1\n")
+    (tmp_path / "beside.csv.done").touch()
     assert await watch(factory, tmp_path).tick() == 3
     assert (tmp_path / "faults" / "beside.csv").exists()
+    assert not (tmp_path / "beside.csv.done").exists(), "it would speak for the next file"
     note = (tmp_path / "faults" / "beside.csv.txt").read_text(encoding="utf-8-sig")
     assert "门店文件夹之外" in note
     for name in ("S9", "一号店"):

@@ -37,7 +37,7 @@ def test_a_file_is_checked_row_by_row(tmp_path: Path) -> None:
         "✗ 服务顾问: The cell is empty, but the field is required.",
         "✗ 进厂时间 [2026-01-05 25:00]: '2026-01-05 25:00' is no date or time.",
         "✗ 工时费 [三百]: '三百' is no number.",
-        "! 结算时间 [2026-01-05]: The cell has a day without a time of day",
+        "! 结算时间 [2026-01-05]: The cell has no time of day, or midnight",
         "row 5 skipped: total",
         "3 rows: 1 repair_order.snapshot",
         "1 row with faults",

@@ -22,6 +22,7 @@ from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejec
 from app.domain.events.form import Content, Form, Limits
 from app.domain.events.item import Unreadable
 from app.domain.events.names import Naming
+from app.domain.events.order_times import odd_promises, times_to_come
 from app.domain.events.payload import Payload, read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
@@ -112,6 +113,7 @@ def parse_event(
             meant, limits, latest, known_store, catalog, names
         )
         sent = read[-1] if applied is None else _as_sent(read, applied, limits)
+        _check_times(read[-1].payload, latest)
     except _RefusedError as refused:
         return _rejected(item, refused.reason, refused.faults)
     event_type, version, subject, occurred_at, content = read
@@ -141,7 +143,7 @@ def parse_event(
             version,
             sent.canonical,
         ),
-        content.warnings,
+        content.warnings + odd_promises(content.payload, occurred_at),
     )
 
 
@@ -362,6 +364,12 @@ def _content(item: dict[str, Any], form: Form, limits: Limits, names: Naming) ->
         detail = "What the service wrote itself can't be retracted."
         raise _RefusedError(Reason.INVALID_DATA, Fault("/data/source", "reserved", detail))
     return content
+
+
+def _check_times(payload: Payload, latest: datetime) -> None:
+    """Refuse a snapshot whose facts are still to come."""
+    if faults := times_to_come(payload, latest):
+        raise _RefusedError(Reason.INVALID_DATA, *faults)
 
 
 def _as_sent(read: _Read, applied: Applied, limits: Limits) -> Content:

@@ -8,7 +8,7 @@ brackets) is read the careful way, so that it is an outcome of its own event and
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -55,6 +55,7 @@ class Message:
         parts: The own bytes of each event, where they are known: of a batch that was read the
             careful way, and of lines.
         apart: By position: what stands in place of an item's own bytes, which are too many.
+        told_by: By position: what tells an item from others (see `Item`); None: its own bytes.
     """
 
     items: list[Any]
@@ -64,13 +65,15 @@ class Message:
     batch: bool
     parts: list[bytes] | None = None
     apart: Mapping[int, Item] = field(default_factory=dict)
+    told_by: Callable[[int], bytes] | None = None
 
     def item(self, position: int) -> Item:
         """Return an event with its own bytes; `read_item` reads the same event from it."""
         if position in self.apart:
             return self.apart[position]
         if self.batch:
-            return Item(self._parts[position], STRUCTURED, {})
+            told_by = None if self.told_by is None else self.told_by(position)
+            return Item(self._parts[position], STRUCTURED, {}, told_by)
         return Item(self.body, self.content_type, self.attributes)
 
     @cached_property

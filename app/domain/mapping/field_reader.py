@@ -250,7 +250,7 @@ class FieldReader:
             self._note(findings.faults, row, UnreadableError("out-of-range", detail))
             return _FAULTY
         if self._is_instant and value is not MISSING and _is_midnight(value):
-            detail = "The cell has a day without a time of day: midnight is taken."
+            detail = "The cell has no time of day, or midnight: midnight is taken."
             hint = "If the day is meant, say a time with `at`, such as `at: 17:30`."
             self._note(findings.warnings, row, UnreadableError("no-time-of-day", detail, hint))
         return value

@@ -2,7 +2,8 @@
 
 Such an item says by itself what it is: the cells, the source whose mapping reads them, the store
 of the file. So it can be corrected like an event and read again, by the mapping of that day. The
-number of the row is no part of it: the same row again, wherever it stands, is the same item (A12).
+number of the row and the time of the file are no part of what it is told by: the same row again,
+wherever it stands and in the file of whichever night, is the same item (A12).
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,10 +52,12 @@ def row_item(
         for row in rows
     ]
     said: dict[str, Any] = {"mapping": source, "store": store_id}
-    if file_time is not None:
-        said["file_time"] = file_time.isoformat()
     said |= {"row": objects[0]} if len(objects) == 1 else {"rows": objects}
-    return Item(orjson.dumps(said, default=str), ROW_TYPE, {})
+    body = orjson.dumps(said, default=str)
+    if file_time is None:
+        return Item(body, ROW_TYPE, {})
+    whole = orjson.dumps({"file_time": file_time.isoformat()} | said, default=str)
+    return Item(whole, ROW_TYPE, {}, told_by=body)
 
 
 def read_row_item(value: object) -> RowItem | None:

@@ -29,7 +29,9 @@ from app.domain.events.payload import Part, Personal, is_required_at_door
 from app.domain.events.repair_order import RepairOrderLinked
 from app.domain.events.shape import join
 
-NOW: Final = datetime(2026, 1, 31, tzinfo=UTC)
+NOW: Final = datetime(2200, 1, 31, tzinfo=UTC)
+"""Later than any time below: a snapshot tells of nothing that is still to come."""
+
 SECRET: Final = b"unit test secret"
 POSTED: Final = [known for known in CATALOG.values() if known.posted]
 
