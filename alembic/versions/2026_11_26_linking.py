@@ -161,3 +161,6 @@ def downgrade() -> None:
     op.create_index(op.f("ix_repair_order_store_id_vin"), "repair_order", ["store_id", "vin"])
     op.drop_column("vehicle", "spelled_alike")
     op.drop_column("customer", "surviving_no")
+    # those of today name what was dropped, and the release of 0001 brings none of its own
+    execute_file("of_0001/read_group.sql")
+    execute_file("of_0001/append_group.sql")

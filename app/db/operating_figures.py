@@ -13,7 +13,7 @@ import asyncpg
 
 from app.db.engine import Pool
 from app.db.quarantine import QuarantineRepository
-from app.domain.quarantine import Backlog
+from app.domain.quarantine import Waiting
 
 _LOGS = """
     SELECT (SELECT count(*) FROM store) AS stores, coalesce(sum(seq), 0)::bigint AS logged
@@ -50,7 +50,7 @@ class OperatingFigures:
     """How much waits, lags and fails.
 
     Attributes:
-        backlogs: What waits in quarantine, by store and reason.
+        waiting: What waits in quarantine, by store and reason.
         open_runs: Runs over the quarantine that are not at their end, by state.
         logged: Events of all logs.
         behind: Stores whose facts don't cover their log, with how many events, the most first.
@@ -61,7 +61,7 @@ class OperatingFigures:
         nights: Stores by what became of their last night.
     """
 
-    backlogs: Sequence[Backlog]
+    waiting: Sequence[Waiting]
     open_runs: Mapping[str, int]
     stores: int
     logged: int
@@ -81,7 +81,7 @@ class OperatingFiguresRepository:
 
     async def read(self, now: datetime) -> OperatingFigures:
         """Read all figures; `now` tells which clocks are due."""
-        backlogs = await QuarantineRepository(self._pool).list_backlogs()
+        waiting = await QuarantineRepository(self._pool).list_waiting()
         async with self._pool.acquire() as connection:
             logs: Any = await connection.fetchrow(_LOGS)
             clocks: Any = await connection.fetchrow(_CLOCKS, now)
@@ -90,7 +90,7 @@ class OperatingFiguresRepository:
             deliveries = await connection.fetch(_DELIVERIES)
             nights = await connection.fetch(_NIGHTS)
         return OperatingFigures(
-            backlogs=backlogs,
+            waiting=waiting,
             open_runs=_by_state(runs),
             stores=logs["stores"],
             logged=logs["logged"],

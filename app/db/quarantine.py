@@ -18,13 +18,13 @@ from app.domain.events.item import Item
 from app.domain.quarantine import (
     NO_STORE,
     Actor,
-    Backlog,
     Correction,
     CountBy,
     QuarantineCount,
     QuarantinedItem,
     QuarantineFilter,
     QuarantineState,
+    Waiting,
     corrected,
 )
 
@@ -75,11 +75,10 @@ _COUNTS = """
       FROM quarantine WHERE {matches}
      GROUP BY {columns} ORDER BY items DESC, {columns} LIMIT $11
 """
-_BACKLOGS = """
+_WAITING = """
     SELECT store_id, reason, count(*)::bigint AS waiting, min(received_at) AS oldest
       FROM quarantine
-     WHERE state = 'waiting' AND ($1::text[] IS NULL OR store_id = ANY($1))
-     GROUP BY store_id, reason ORDER BY store_id, reason
+     WHERE state = 'waiting' GROUP BY store_id, reason ORDER BY store_id, reason
 """
 _COUNT_COLUMNS = {
     CountBy.STORE: "store_id",
@@ -288,11 +287,11 @@ class QuarantineRepository:
             for row in rows
         ]
 
-    async def list_backlogs(self, stores: Collection[str] | None = None) -> list[Backlog]:
-        """List what waits, by store and reason: how much, and since when; None is all stores."""
-        rows = await self._pool.fetch(_BACKLOGS, None if stores is None else list(stores))
+    async def list_waiting(self) -> list[Waiting]:
+        """List what waits, by store and reason: how much, and since when."""
+        rows = await self._pool.fetch(_WAITING)
         return [
-            Backlog(row["store_id"], Reason(row["reason"]), row["waiting"], row["oldest"])
+            Waiting(row["store_id"], Reason(row["reason"]), row["waiting"], row["oldest"])
             for row in rows
         ]
 

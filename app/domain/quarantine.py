@@ -212,7 +212,7 @@ class QuarantineCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
+class Waiting:
     """What waits at one store for one reason.
 
     Attributes:
@@ -221,5 +221,5 @@ class Backlog:
 
     store_id: str
     reason: Reason
-    waiting: int
+    items: int
     oldest_received_at: datetime

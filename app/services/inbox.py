@@ -42,6 +42,9 @@ LEASE: Final = timedelta(minutes=2)
 MOST_ATTEMPTS: Final = 5
 """Times that a file is taken up before it is returned as one that can't be imported."""
 
+MOST_CLAIMS: Final = 20
+"""Times that a file is taken up though nobody lived to say what came of it: it may be why."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -295,6 +298,9 @@ class InboxService:
                     # whoever had it before came to the last step
                     moved = await self._move_to_done(claim, store, folder, taken)
                     await self._finish(claim, claim.summary, moved)
+                elif claim.attempts > MOST_CLAIMS:
+                    logger.error("inbox: a file is given up", store_id=claim.store_id)
+                    await self._return(claim, folder, taken, _GIVEN_UP)
                 else:
                     await self._import(claim, store, folder, taken)
             except UnreadableFileError as error:

@@ -181,11 +181,11 @@ def _quarantine(figures: OperatingFigures, now: datetime) -> Iterator[GaugeMetri
     )
     listed = _worst(figures)
     sums: dict[tuple[str, str], tuple[int, float]] = {}
-    for backlog in figures.backlogs:
-        key = backlog.store_id if backlog.store_id in listed else OTHER, backlog.reason.value
+    for found in figures.waiting:
+        key = found.store_id if found.store_id in listed else OTHER, found.reason.value
         count, longest = sums.get(key, (0, 0.0))
-        seconds = max(0.0, (now - backlog.oldest_received_at).total_seconds())
-        sums[key] = count + backlog.waiting, max(longest, seconds)
+        seconds = max(0.0, (now - found.oldest_received_at).total_seconds())
+        sums[key] = count + found.items, max(longest, seconds)
     for labels, (count, longest) in sums.items():
         waiting.add_metric(labels, count)
         oldest.add_metric(labels, longest)
@@ -202,8 +202,8 @@ def _quarantine(figures: OperatingFigures, now: datetime) -> Iterator[GaugeMetri
 def _worst(figures: OperatingFigures) -> set[str]:
     """Name the stores with most in quarantine."""
     sums: dict[str, int] = {}
-    for backlog in figures.backlogs:
-        sums[backlog.store_id] = sums.get(backlog.store_id, 0) + backlog.waiting
+    for found in figures.waiting:
+        sums[found.store_id] = sums.get(found.store_id, 0) + found.items
     return set(sorted(sums, key=lambda store_id: -sums[store_id])[:MOST_STORES])
 
 

@@ -1,5 +1,6 @@
 """Late linking over HTTP: work lists, the commands that link, and what is found under whom."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -10,7 +11,15 @@ from app.domain.access import Scope
 from app.domain.ids import follow_up_id
 from app.factory import Factory
 from tests.api.conftest import Connect, Issue
-from tests.support.facts import complaint, delivered, event, opened, retraction, scheduled
+from tests.support.facts import (
+    complaint,
+    delivered,
+    event,
+    opened,
+    retraction,
+    scheduled,
+    settled,
+)
 from tests.support.logs import check_store, read_log
 from tests.support.posting import add_store, outcomes
 
@@ -407,3 +416,15 @@ async def test_the_advisor_of_an_order_that_lacks_a_link_is_named_as_known_now(
     assert unknown["advisor"].startswith("~")
     await command(client, "/staff/A7/aliases", {"alias": "王 伟"}, 201)
     assert [order["advisor"] for order in await items(client, path)] == ["A7", "A1"]
+
+
+async def test_a_number_that_can_not_be_kept_moves_no_other_subject_of_its_group(
+    client: httpx.AsyncClient, factory: Factory, pool: Pool
+) -> None:
+    await outcomes(factory, opened("R1"), opened("R2"))
+    odd = asyncio.gather(
+        *(client.post(f"{BASE}/repair-orders/R%00{n}/link", json={"vin": VIN}) for n in range(8))
+    )
+    await asyncio.gather(*(outcomes(factory, delivered("R1"), settled("R2")) for _ in range(8)))
+    assert {answer.status_code for answer in await odd} == {422}
+    await check_store(pool)

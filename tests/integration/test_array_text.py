@@ -1,5 +1,7 @@
 """Arrays that are written as text come out as they went in."""
 
+import asyncpg
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,3 +18,9 @@ async def test_any_texts_come_out_as_they_went_in(
     connection: Connection, texts: list[str]
 ) -> None:
     assert await connection.fetchval("SELECT $1::text::text[]", array_text(texts)) == texts
+
+
+async def test_a_text_that_is_not_kept_is_refused_and_moves_no_other_one() -> None:
+    for texts in (["\0"], ["a", "b\0"], ["a\0b", "c"]):
+        with pytest.raises(asyncpg.CharacterNotInRepertoireError):
+            array_text(texts)

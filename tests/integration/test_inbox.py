@@ -14,7 +14,7 @@ from app.domain.imports import FileImport, ImportState
 from app.domain.pages import PageRequest
 from app.factory import Factory
 from app.services import inbox_folder
-from app.services.inbox import MOST_ATTEMPTS, InboxService
+from app.services.inbox import MOST_ATTEMPTS, MOST_CLAIMS, InboxService
 from app.services.time_source import MovableTimeSource
 from tests.support.facts import opened
 from tests.support.inbox import lines, tree, watch
@@ -153,6 +153,24 @@ async def test_the_file_of_a_process_that_died_is_taken_up_when_its_lease_is_ove
     assert found[1].attempts == 2
     assert len(await check_store(pool)) == 4
     assert len(tree(shop)) == 2
+
+
+async def test_a_file_that_ends_every_process_is_given_up_in_the_end(
+    factory: Factory, pool: Pool, shop: Path
+) -> None:
+    clock = MovableTimeSource(TODAY)
+    inbox = watch(factory, shop.parent, machine_time=clock)
+    (shop / "a.ndjson").write_bytes(lines([opened("R1")]))
+    claim = await inbox._claim("S1", inbox_folder.list_files(shop)[0])
+    assert claim is not None
+    (shop / "working" / claim.import_id).mkdir(parents=True)
+    (shop / "a.ndjson").rename(shop / "working" / claim.import_id / "a.ndjson")
+    await pool.execute("UPDATE file_import SET attempts = $1", MOST_CLAIMS)
+    clock.advance(timedelta(minutes=3))
+    assert await inbox.tick() == 1
+    (record,) = await records(inbox)
+    assert record.state is ImportState.FAILED
+    assert tree(shop) == ["faults/a.ndjson", "faults/a.ndjson.txt"]
 
 
 async def test_a_claim_whose_file_was_never_moved_is_forgotten_and_made_anew(

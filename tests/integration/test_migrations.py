@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
+import orjson
 import pytest
 
 from app.db import migrations
@@ -78,9 +79,22 @@ async def test_what_was_written_before_files_were_linked_is_linked_by_the_migrat
 
     await migrations.downgrade(database_url, "0001")
     assert not await pool.fetchval("SELECT count(*) FROM vehicle WHERE state ? 'owners'")
+    await _check_functions_of_the_first_release(pool)
     await migrations.upgrade(database_url)
 
     assert await _links(pool) == before
+
+
+async def _check_functions_of_the_first_release(pool: asyncpg.Pool) -> None:
+    """What is installed then must read and write without the columns that came later."""
+    vehicle = await pool.fetchrow("SELECT store_id, vin FROM vehicle ORDER BY 1, 2 LIMIT 1")
+    assert vehicle is not None
+    read = "SELECT body FROM read_group('{}', '{}', '{}', '{}', '{vehicle}', $1, $2)"
+    state = await pool.fetchval(read, [vehicle["store_id"]], [vehicle["vin"]])
+    row = {**vehicle, "version": 1, "state": orjson.Fragment(state), "customer_no": None}
+    document = orjson.dumps({"heads": [], "vehicle": [row]}).decode()
+    await pool.fetch("SELECT * FROM append_group($1)", document)
+    assert await pool.fetchval(read, [vehicle["store_id"]], [vehicle["vin"]]) == state
 
 
 async def _links(pool: asyncpg.Pool) -> dict[str, list[tuple[Any, ...]]]:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import tracemalloc
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -327,6 +328,33 @@ def test_a_long_file_is_read_in_flat_memory(tmp_path: Path) -> None:
     assert len(shares) == 60_000
     assert shares == sorted(shares, key=lambda share: share or 0)
     assert peak < 8 << 20
+
+
+@pytest.mark.parametrize("way", ["xls", "xlsx"])
+def test_a_workbook_that_was_cut_is_told_wherever_it_was_cut(tmp_path: Path, way: str) -> None:
+    path = WAYS[way](tmp_path / "cut.xls", TABLE)
+    whole = path.read_bytes()
+    for size in range(512, len(whole), len(whole) // 25):
+        path.write_bytes(whole[:size])
+        with suppress(SheetError):
+            assert read(path)
+
+
+def test_a_cell_far_out_does_not_take_all_memory(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    page = book.worksheets[0]
+    page.append(["a", "b"])
+    page.append([1, 2])
+    page.cell(1_048_576, 16_384, " ")
+    book.save(tmp_path / "far.xlsx")
+    assert refusal(tmp_path / "far.xlsx").code == "too-large"
+    book = openpyxl.Workbook()
+    page = book.worksheets[0]
+    page.append(["a", "b"])
+    page.append([1, 2])
+    page.cell(120_000, 2, 3)
+    book.save(tmp_path / "long.xlsx")
+    assert read(tmp_path / "long.xlsx") == [{"a": 1, "b": 2}, {"a": "", "b": 3}]
 
 
 def test_a_workbook_knows_how_many_rows_it_has(tmp_path: Path) -> None:

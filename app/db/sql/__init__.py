@@ -1,4 +1,7 @@
-"""Triggers, functions and grants as .sql files, executed by the migrations that name them."""
+"""Triggers, functions and grants as .sql files, executed by the migrations that name them.
+
+Those in `of_0001/` are as that revision had them, for the way back to it.
+"""
 
 from importlib.resources import files
 from typing import Any

@@ -2,8 +2,13 @@
 
 import io
 import re
+import subprocess
+import sys
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from lxml import etree
@@ -21,8 +26,18 @@ from app.services.sheet_reading.content import MAX_UNPACKED, Source
 from app.services.sheet_reading.sheet import Format, Sheet, SheetError
 from app.services.sheet_reading.table import LOOK_AHEAD, Cells, Spans, find_heading, rows_below
 
+_DAMAGES: Final = (
+    CalamineError,
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    etree.XMLSyntaxError,
+    ValueError,  # of a zip: places that can't be
+    NotImplementedError,  # of a zip, too: packed in a way that nobody uses
+)
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
 _CELL: Final = re.compile(rb"<c ([^>]*)>(.*?)</c>", re.DOTALL)
+_FAR: Final = re.compile(rb'\br="(?:[A-Z]{3,}[0-9]|[A-Z]*[0-9]{6})')
 _PLACE: Final = re.compile(rb'\br="([A-Z]+)([0-9]+)"')
 _VALUE: Final = re.compile(rb"<v[^>]*>([^<]+)</v>")
 _MAIN: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -48,25 +63,23 @@ def open_workbook(
         raise _encrypted(name)
     if kind == "xlsx":
         _check_size(content, name)
-    try:
+    if kind == "xls" or _reaches_far(content, name):
+        _check_room(content, name)
+    with _reading(name):
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         chosen = _choose(workbook, sheet, name)
-    except PasswordError:
-        raise _encrypted(name) from None
-    except (CalamineError, OSError) as error:
-        words = f"{name} can't be opened as a workbook ({error}). Open it and save it again."
-        raise SheetError("corrupt", words) from None
+        odd = _odd_cells(content, chosen.name) if kind == "xlsx" else {}
     spans: Spans = [
         (top, left, bottom, right)
         for (top, left), (bottom, right) in chosen.merged_cell_ranges or ()
     ]
-    odd = _odd_cells(content, chosen.name) if kind == "xlsx" else {}
 
     def grid() -> Iterator[Cells]:
         # the library leaves out the columns before the first cell, but not the rows
         before = [""] * (0 if chosen.start is None else chosen.start[1])
-        for row, cells in enumerate(chosen.iter_rows()):
-            yield _mended(row, [*before, *cells], odd)
+        with _reading(name):
+            for row, cells in enumerate(chosen.iter_rows()):
+                yield _mended(row, [*before, *cells], odd)
 
     first: list[Cells] = [cells for _, cells in zip(range(LOOK_AHEAD), grid(), strict=False)]
     heading = find_heading(
@@ -88,6 +101,32 @@ def open_workbook(
     )
 
 
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Say of a damaged workbook that it is one, in whatever way the libraries stumble over it.
+
+    Raises:
+        SheetError: It can't be read.
+    """
+    try:
+        yield
+    except PasswordError:
+        raise _encrypted(name) from None
+    except _DAMAGES as error:
+        raise _corrupt(name, error) from None
+    except BaseException as error:
+        # what the library panics with is no `Exception`, and of a class that none can name
+        if type(error).__module__ != "pyo3_runtime":
+            raise
+        raise _corrupt(name, error) from None
+
+
+def _corrupt(name: str, error: BaseException) -> SheetError:
+    why = " ".join(str(error).split())
+    words = f"{name} can't be opened as a workbook ({why}). Open it and save it again."
+    return SheetError("corrupt", words)
+
+
 def _check_size(content: bytes, name: str) -> None:
     """Refuse a package that unpacks to more than is held in memory."""
     try:
@@ -98,6 +137,30 @@ def _check_size(content: bytes, name: str) -> None:
         raise SheetError("corrupt", message) from None
     if size > MAX_UNPACKED:
         message = f"{name} unpacks to more than {MAX_UNPACKED >> 20} MiB. Save it in parts."
+        raise SheetError("too-large", message)
+
+
+def _reaches_far(content: bytes, name: str) -> bool:
+    """Whether a package has a cell so far out that there may be no room for all before it."""
+    with _reading(name), zipfile.ZipFile(io.BytesIO(content)) as package:
+        return any(
+            _FAR.search(package.read(member))
+            for member in package.namelist()
+            if member.startswith("xl/worksheets/")
+        )
+
+
+def _check_room(content: bytes, name: str) -> None:
+    """Refuse a workbook for whose cells there is no room."""
+    script = Path(__file__).with_name("open_apart.py")
+    tried = subprocess.run(  # noqa: S603 - a script of ours, which is handed no argument
+        [sys.executable, "-I", str(script)], input=content, capture_output=True, check=False
+    )
+    if tried.returncode:
+        message = (
+            f"{name} is damaged, or has cells so far out that there is no room for all before "
+            "them. Delete the empty rows and columns around the table and save it again."
+        )
         raise SheetError("too-large", message)
 
 
