@@ -23,6 +23,7 @@ from app.domain.repair_order import RepairOrder
 from app.domain.vehicle import Ownership, Vehicle
 
 Touched = Mapping[tuple[Kind, str], Sequence[Event]]
+Load = Callable[[Iterable[SubjectKey]], Awaitable[None]]
 
 
 class Before:
@@ -40,18 +41,18 @@ class GroupLinks:
     Args:
         log: To look further.
         states: (version, state) by subject, as the group has them; it changes under our hands.
-        load: Reads subjects that the group doesn't have yet.
+
+    What reads subjects that the group doesn't have yet is handed to each call (`load`): if it was
+    kept, the group would hold itself, and all of it would wait for a collection of garbage.
     """
 
     def __init__(
         self,
         log: EventLog,
         states: Mapping[SubjectKey, tuple[int, State]],
-        load: Callable[[Iterable[SubjectKey]], Awaitable[None]],
     ) -> None:
         self._log = log
         self._states = states
-        self._load = load
         self._vehicles: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._unnamed: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._families: set[SubjectKey] = set()
@@ -81,14 +82,14 @@ class GroupLinks:
         return before
 
     async def follow(
-        self, store_id: str, touched: Touched, before: Before
+        self, store_id: str, touched: Touched, before: Before, load: Load
     ) -> dict[tuple[Kind, str], Cause]:
         """Read what hangs on the touched files, once they have evolved.
 
         Returns:
             The orders that are another customer's now, each with the event that made it so.
         """
-        await self._read_families(store_id, before.merged)
+        await self._read_families(store_id, before.merged, load)
         self._relinked.update(
             (store_id, Kind.REPAIR_ORDER, ro_number)
             for ro_number, was in before.orders.items()
@@ -103,7 +104,7 @@ class GroupLinks:
             return {}
         found = set(await self._log.list_orders_without_customer(store_id, list(changed)))
         found.update(*(self._unnamed.get((store_id, vin), ()) for vin in changed))
-        await self._load([(store_id, Kind.REPAIR_ORDER, ro_number) for ro_number in found])
+        await load([(store_id, Kind.REPAIR_ORDER, ro_number) for ro_number in found])
         causes: dict[tuple[Kind, str], Cause] = {}
         for ro_number in sorted(found):
             order = self._order(store_id, ro_number)
@@ -115,7 +116,9 @@ class GroupLinks:
                 self._relinked.add((store_id, Kind.REPAIR_ORDER, ro_number))
         return causes
 
-    async def load_vehicles(self, store_id: str, orders: Iterable[tuple[Kind, str]]) -> None:
+    async def load_vehicles(
+        self, store_id: str, orders: Iterable[tuple[Kind, str]], load: Load
+    ) -> None:
         """Read the vehicles of those orders that name no customer; nothing for the others."""
         vehicles: list[SubjectKey] = []
         for kind, key in orders:
@@ -123,7 +126,7 @@ class GroupLinks:
             if order is not None and (vin := _unnamed_vin(order)) is not None:
                 vehicles.append((store_id, Kind.VEHICLE, vin))
         if vehicles:
-            await self._load(vehicles)
+            await load(vehicles)
 
     def owners_of(self, store_id: str, order: RepairOrder | None) -> Sequence[Ownership]:
         """List who owned the vehicle of an order that names no customer, once it was read."""
@@ -159,7 +162,7 @@ class GroupLinks:
                 }
 
     async def _read_families(
-        self, store_id: str, merged: Mapping[str, tuple[object, ...]]
+        self, store_id: str, merged: Mapping[str, tuple[object, ...]], load: Load
     ) -> None:
         """Read all that is merged with customers whose merger changed, so that none is missed."""
         numbers: set[str] = set()
@@ -174,7 +177,7 @@ class GroupLinks:
             return
         numbers.update(await self._log.list_merged_with(store_id, sorted(numbers)))
         family = [(store_id, Kind.CUSTOMER, customer_no) for customer_no in sorted(numbers)]
-        await self._load(family)
+        await load(family)
         self._families.update(family)
 
     def _order(self, store_id: str, ro_number: str) -> RepairOrder | None:

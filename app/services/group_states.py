@@ -79,7 +79,7 @@ class GroupStates:
         self._event_rows: list[dict[str, Any]] = []
         self._asides: list[tuple[Event, bytes]] = []
         self._handled = 0
-        self._links = GroupLinks(log, self.states, self.load_more)
+        self._links = GroupLinks(log, self.states)
 
     async def read(
         self,
@@ -166,7 +166,7 @@ class GroupStates:
             causes = self._causes_of(store_id, touched)
             before = self._links.before(store_id, touched)
             await self._evolve(store_id, touched)
-            relinked = await self._links.follow(store_id, touched, before)
+            relinked = await self._links.follow(store_id, touched, before, self.load_more)
             self._changed.update((store_id, *subject) for subject in relinked)
             causes = relinked | causes | self._causes_of(store_id, touched)
             pending = await self._react(store_id, causes)
@@ -284,7 +284,7 @@ class GroupStates:
         self, store_id: str, causes: Mapping[tuple[Kind, str], Cause]
     ) -> list[NewEvent]:
         """Ask what the touched orders, follow-ups and complaints want now."""
-        await self._links.load_vehicles(store_id, causes)
+        await self._links.load_vehicles(store_id, causes, self.load_more)
         causes = {
             reacting: cause
             for reacting, cause in causes.items()
@@ -297,7 +297,7 @@ class GroupStates:
                 for kind, key in companions_of(store_id, *reacting)
             ]
         )
-        await self._links.load_vehicles(store_id, causes)
+        await self._links.load_vehicles(store_id, causes, self.load_more)
         zone = self.zone_of(store_id)
         wanted: list[Wanted] = []
         for (kind, key), cause in causes.items():

@@ -1,7 +1,9 @@
 """Units of work: identity, order, and what fails by itself."""
 
 import asyncio
-from collections.abc import Callable
+import gc
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from app.services import appender as appender_module
 from app.services.append_session import AppendSession
 from app.services.desk import Caller
 from app.services.time_source import MovableTimeSource
-from app.services.units import Sweep
+from app.services.units import Sweep, Unit
 from app.settings import Settings
 from tests.support.facts import delivered, event, opened
 from tests.support.histories import CloudEvent
@@ -352,3 +354,25 @@ async def test_outcomes_of_a_unit_are_those_of_its_last_attempt(
         answers = await asyncio.gather(*(outcomes(factory, opened(f"R{n}")) for n in range(6)))
     assert sorted(int(word) for (word,) in answers) == list(range(1, 7))
     assert calls == 1 + 1 + 5
+
+
+async def test_what_a_group_held_goes_with_it(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group that held itself would wait for a collection, which stops everybody for a while."""
+    sessions: list[weakref.ref[AppendSession]] = []
+    begin = AppendSession.load
+
+    async def load(session: AppendSession, units: Sequence[Unit]) -> None:
+        sessions.append(weakref.ref(session))
+        await begin(session, units)
+
+    monkeypatch.setattr(AppendSession, "load", load)
+    gc.disable()
+    try:
+        await post(factory, opened("R1"), delivered("R1", "2026-06-01T10:00:00+08:00"))
+        await asyncio.sleep(0)
+        assert len(sessions) == 1
+        assert sessions[0]() is None
+    finally:
+        gc.enable()
