@@ -19,6 +19,7 @@ from app.factory import Factory, open_factory
 from app.services import appender as appender_module
 from app.services.append_session import AppendSession
 from app.services.desk import Caller
+from app.services.group_states import GroupStates
 from app.services.time_source import MovableTimeSource
 from app.services.units import Sweep, Unit
 from app.settings import Settings
@@ -360,11 +361,11 @@ async def test_what_a_group_held_goes_with_it(
     factory: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A group that held itself would wait for a collection, which stops everybody for a while."""
-    sessions: list[weakref.ref[AppendSession]] = []
+    groups: list[weakref.ref[GroupStates]] = []
     begin = AppendSession.load
 
     async def load(session: AppendSession, units: Sequence[Unit]) -> None:
-        sessions.append(weakref.ref(session))
+        groups.append(weakref.ref(session._states))
         await begin(session, units)
 
     monkeypatch.setattr(AppendSession, "load", load)
@@ -372,7 +373,7 @@ async def test_what_a_group_held_goes_with_it(
     try:
         await post(factory, opened("R1"), delivered("R1", "2026-06-01T10:00:00+08:00"))
         await asyncio.sleep(0)
-        assert len(sessions) == 1
-        assert sessions[0]() is None
+        assert len(groups) == 1
+        assert groups[0]() is None
     finally:
         gc.enable()
