@@ -86,34 +86,51 @@ _COUNT_COLUMNS = {
     CountBy.SOURCE: "source",
     CountBy.TYPE: "type",
 }
-_SAVE_FAULTS = """
+_HELD = """
+    WITH named AS ({named}), held AS (
+        -- everybody takes items in this order, as the inserts of append_group.sql do
+        SELECT q.store_id, q.quarantine_id FROM named r
+          JOIN quarantine q ON q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
+         WHERE q.state = 'waiting' ORDER BY q.store_id, q.body_hash FOR UPDATE OF q
+    )
+"""
+_REFUSED = """
+    SELECT * FROM jsonb_to_recordset($1::jsonb)
+        AS r (store_id text, quarantine_id text, reason text, errors jsonb, awaits_store text)
+"""
+_SAVE_FAULTS = f"""
+    {_HELD.format(named=_REFUSED)}
     UPDATE quarantine q
        SET reason = r.reason, errors = r.errors, awaits_store = r.awaits_store,
            last_seen_at = $2, run_id = coalesce($3, q.run_id)
-      FROM jsonb_to_recordset($1::jsonb)
-        AS r (store_id text, quarantine_id text, reason text, errors jsonb, awaits_store text)
-     WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
-       AND q.state = 'waiting'
+      FROM held JOIN named r USING (store_id, quarantine_id)
+     WHERE q.store_id = held.store_id AND q.quarantine_id = held.quarantine_id
 """
-_LEAVE = """
-    UPDATE quarantine q SET last_seen_at = $3, run_id = $4
-      FROM unnest($1::text[], $2::text[]) AS r (store_id, quarantine_id)
-     WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
-       AND q.state = 'waiting'
+_PLACES = "SELECT * FROM unnest($1::text[], $2::text[]) AS r (store_id, quarantine_id)"
+_LEAVE = f"""
+    {_HELD.format(named=_PLACES)}
+    UPDATE quarantine q SET last_seen_at = $3, run_id = $4 FROM held
+     WHERE q.store_id = held.store_id AND q.quarantine_id = held.quarantine_id
 """
-_ADD_CORRECTIONS = """
+_MADE = """
+    SELECT * FROM jsonb_to_recordset($1::jsonb)
+        AS r (store_id text, quarantine_id text, correction jsonb)
+"""
+_ADD_CORRECTIONS = f"""
+    {_HELD.format(named=_MADE)}
     UPDATE quarantine q
        SET corrections = coalesce(q.corrections, '[]'::jsonb) || jsonb_build_array(r.correction)
-      FROM jsonb_to_recordset($1::jsonb)
-        AS r (store_id text, quarantine_id text, correction jsonb)
-     WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
-       AND q.state = 'waiting'
+      FROM held JOIN named r USING (store_id, quarantine_id)
+     WHERE q.store_id = held.store_id AND q.quarantine_id = held.quarantine_id
 """
-_DISCARD = """
-    UPDATE quarantine
+_OF_STORE = "SELECT $1::text AS store_id, unnest($2::text[]) AS quarantine_id"
+_DISCARD = f"""
+    {_HELD.format(named=_OF_STORE)}
+    UPDATE quarantine q
        SET state = 'discarded', discard_reason = $3, resolved_at = $4, resolved_by = $5,
-           run_id = coalesce($6, run_id)
-     WHERE store_id = $1 AND quarantine_id = ANY($2) AND state = 'waiting'
+           run_id = coalesce($6, q.run_id)
+      FROM held
+     WHERE q.store_id = held.store_id AND q.quarantine_id = held.quarantine_id
 """
 _decode_faults = msgspec.json.Decoder(list[Fault]).decode
 _decode_corrections = msgspec.json.Decoder(list[Correction]).decode

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import structlog
 from pydantic import SecretStr
 
 from app.domain.quarantine import QuarantinedItem
@@ -45,4 +46,6 @@ async def main(database_url: str, part: int) -> None:
 
 
 if __name__ == "__main__":
+    # what goes wrong is told beside the answers, which nobody reads while they wait for the end
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(main(sys.argv[1], int(sys.argv[2])))

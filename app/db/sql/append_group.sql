@@ -324,7 +324,12 @@ BEGIN
     END IF;
     IF doc ? 'resolved' THEN
         -- among them may be items that came in just now. What is done stays done, but for one that
-        -- was discarded while it entered the log: the log has it.
+        -- was discarded while it entered the log: the log has it. They are taken in the order in
+        -- which everybody takes items.
+        PERFORM FROM jsonb_to_recordset(doc -> 'resolved')
+                AS r (store_id text, quarantine_id text)
+           JOIN quarantine q ON q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
+          ORDER BY q.store_id, q.body_hash FOR UPDATE OF q;
         UPDATE quarantine q
            SET state = r.state, reason = coalesce(r.reason, q.reason),
                errors = coalesce(r.errors, q.errors),
