@@ -18,7 +18,8 @@ class Wire:
 
     def __init__(self, database_url: str) -> None:
         self._parts = urlsplit(database_url)
-        self._pairs: set[tuple[StreamWriter, StreamWriter]] = set()
+        self._pairs: set[tuple[StreamWriter, ...]] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._port = 0
         self._deaf = False
@@ -46,8 +47,11 @@ class Wire:
         for pair in list(self._pairs):
             for writer in pair:
                 writer.transport.abort()
-        while self._pairs:
-            await asyncio.sleep(0.001)
+        carrying = list(self._carrying)
+        for task in carrying:
+            task.cancel()  # one that is still on its way to the database has no pair yet
+        await asyncio.gather(*carrying, return_exceptions=True)
+        await asyncio.sleep(0)  # what was aborted is closed in the loop's next turn
         if server is not None:
             await server.wait_closed()
 
@@ -56,10 +60,14 @@ class Wire:
         self._deaf = True
 
     async def _carry(self, reader: StreamReader, writer: StreamWriter) -> None:
-        upstream = await self._connect()
-        pair = writer, upstream[1]
-        self._pairs.add(pair)
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
+        pair: tuple[StreamWriter, ...] = (writer,)
         try:
+            upstream = await self._connect()
+            pair = writer, upstream[1]
+            self._pairs.add(pair)
             await asyncio.gather(
                 self._copy(reader, upstream[1]), self._copy(upstream[0], writer, answers=True)
             )
@@ -67,6 +75,7 @@ class Wire:
             for end in pair:
                 end.transport.abort()
             self._pairs.discard(pair)
+            self._carrying.discard(task)
 
     async def _connect(self) -> tuple[StreamReader, StreamWriter]:
         options = parse_qs(self._parts.query)
