@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
 PORT = 5432
+_TURNS = 10
 
 
 class Wire:
@@ -23,6 +24,7 @@ class Wire:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._deaf = False
+        self._open = False
 
     @property
     def url(self) -> str:
@@ -36,22 +38,25 @@ class Wire:
     async def mend(self) -> None:
         """Take connections (again)."""
         self._deaf = False
+        self._open = True
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Break all connections and take no new ones."""
+        self._open = False
         server, self._server = self._server, None
         if server is not None:
             server.close()
         for pair in list(self._pairs):
             for writer in pair:
                 writer.transport.abort()
-        carrying = list(self._carrying)
-        for task in carrying:
-            task.cancel()  # one that is still on its way to the database has no pair yet
-        await asyncio.gather(*carrying, return_exceptions=True)
-        await asyncio.sleep(0)  # what was aborted is closed in the loop's next turn
+        for _ in range(_TURNS):
+            # one that is still on its way to the database has no pair yet, and one that was
+            # accepted just now comes to `_carry` in a later turn of the loop
+            for task in list(self._carrying):
+                task.cancel()
+            await asyncio.sleep(0.001)
         if server is not None:
             await server.wait_closed()
 
@@ -60,6 +65,9 @@ class Wire:
         self._deaf = True
 
     async def _carry(self, reader: StreamReader, writer: StreamWriter) -> None:
+        if not self._open:
+            writer.transport.abort()
+            return
         task = asyncio.current_task()
         assert task is not None
         self._carrying.add(task)
