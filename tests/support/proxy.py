@@ -39,7 +39,10 @@ class Wire:
         """Take connections (again)."""
         self._deaf = False
         self._open = True
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(
+            self._carry, "127.0.0.1", self._port, start_serving=False
+        )
+        await self._server.start_serving()
         self._port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
@@ -52,10 +55,8 @@ class Wire:
             for writer in pair:
                 writer.transport.abort()
         for _ in range(_TURNS):
-            # one that is still on its way to the database has no pair yet, and one that was
-            # accepted just now comes to `_carry` in a later turn of the loop
-            for task in list(self._carrying):
-                task.cancel()
+            await asyncio.sleep(0.001)  # what was accepted just now comes to `_carry` yet
+        while self._carrying:
             await asyncio.sleep(0.001)
         if server is not None:
             await server.wait_closed()
@@ -76,9 +77,10 @@ class Wire:
             upstream = await self._connect()
             pair = writer, upstream[1]
             self._pairs.add(pair)
-            await asyncio.gather(
-                self._copy(reader, upstream[1]), self._copy(upstream[0], writer, answers=True)
-            )
+            if self._server is not None:
+                await asyncio.gather(
+                    self._copy(reader, upstream[1]), self._copy(upstream[0], writer, answers=True)
+                )
         finally:
             for end in pair:
                 end.transport.abort()
