@@ -67,6 +67,7 @@ _OPERATOR_ERRORS = (
 
 def main() -> None:
     """Run a command; what an operator can mend is told in a sentence, without a traceback."""
+    _take_signals()
     try:
         cli()
     except ValidationError as error:
@@ -88,9 +89,6 @@ def serve(
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     configure_logging(settings.log_level, settings.log_format)
     _warn_of_unknown_variables()
-    # uvicorn hands a SIGTERM on when it is done, and its default would skip all clean-up
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
     try:
         with _database(settings) as ready:
             asyncio.run(_check_address(ready))
@@ -117,8 +115,6 @@ def demo(
     configure_logging("error", settings.log_format)
     if settings.database_url is not None:
         _say("The demo has a database of its own: SERVICELANE_DATABASE_URL is not touched.")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _exit)
     options = tour.Options(
         data_dir=settings.data_dir,
         host=settings.host if host is None else host,
@@ -377,8 +373,20 @@ def _run_server(settings: Settings) -> None:
     ).run()
 
 
-def _exit(_number: int, _frame: FrameType | None) -> NoReturn:
-    sys.exit(0)
+def _take_signals() -> None:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, with all its clean-up.
+
+    An exception raised by a handler would come out of whatever the event loop is doing just then.
+    """
+    # ignored in the background of a script, where nothing else would reach the event loop
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 def _quiet_settings() -> Settings:
