@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.ports import reserved_port
+
 PORT = 5432
 _TURNS = 10
 
@@ -17,12 +19,12 @@ class Wire:
         url: What the service is to connect to.
     """
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, port: int) -> None:
         self._parts = urlsplit(database_url)
+        self._port = port
         self._pairs: set[tuple[StreamWriter, ...]] = set()
         self._carrying: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._port = 0
         self._deaf = False
         self._open = False
 
@@ -43,7 +45,6 @@ class Wire:
             self._carry, "127.0.0.1", self._port, start_serving=False
         )
         await self._server.start_serving()
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Break all connections and take no new ones."""
@@ -109,9 +110,10 @@ class Wire:
 @asynccontextmanager
 async def wired(database_url: str) -> AsyncIterator[Wire]:
     """Lay a wire to a database."""
-    wire = Wire(database_url)
-    await wire.mend()
-    try:
-        yield wire
-    finally:
-        await wire.cut()
+    with reserved_port() as port:  # nobody else may take it while the wire is cut
+        wire = Wire(database_url, port)
+        await wire.mend()
+        try:
+            yield wire
+        finally:
+            await wire.cut()
