@@ -35,6 +35,7 @@ RETRY_AFTER: Final = timedelta(minutes=10)
 _RENEW_SECONDS: Final = LEASE.total_seconds() / 4
 _POLL_SECONDS: Final = 0.2
 _DAY: Final = timedelta(days=1)
+_MOMENT: Final = timedelta(microseconds=1)
 
 logger = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ class NightlyService:
         self._metrics = metrics
         self._time_source = time_source
         self._hour = hour
+        self._broken_off: list[JobRun] = []
 
     async def tick(self) -> list[JobRun]:
         """Run every night that is due and that nobody has claimed; harmless to repeat.
@@ -75,6 +77,7 @@ class NightlyService:
         Returns:
             What came of the runs of this process, the failed ones included.
         """
+        await self._give_back()
         runs = []
         for due in await self._list_due(await self._time_source.now()):
             run = await self._run(due)
@@ -107,6 +110,7 @@ class NightlyService:
         Raises:
             NotFoundError: There is no such store.
         """
+        await self._give_back()
         async with self._pool.acquire() as connection:
             stores = await JobRepository(connection).list_stores(
                 among if store_id is None else {store_id}
@@ -175,6 +179,23 @@ class NightlyService:
             )
         if run is None:
             return None
+        try:
+            return await self._see_through(run)
+        except Exception:
+            # not even that can be noted: the database is away
+            self._broken_off.append(run)
+            raise
+
+    async def _give_back(self) -> None:
+        """Let go of the runs that broke off, as the database is back; nobody waits for a lease."""
+        while self._broken_off:
+            now = await self._time_source.now()
+            async with self._pool.acquire() as connection:
+                await JobRepository(connection).renew(self._broken_off[-1], now - _MOMENT)
+            self._broken_off.pop()
+
+    async def _see_through(self, run: JobRun) -> JobRun:
+        """Do a claimed run, and note what came of it."""
         try:
             async with self._kept(run):
                 refreshed = await self._metrics.refresh(run.store_id)

@@ -48,6 +48,8 @@ LEASE: Final = timedelta(minutes=1)
 RETRY_AFTER: Final = timedelta(minutes=10)
 """How long after a failure the items of a store that was made are replayed again."""
 
+_MOMENT: Final = timedelta(microseconds=1)
+
 _YIELD_EVERY: Final = 20
 """Items after which others get their turn: to correct one takes a millisecond."""
 
@@ -71,6 +73,7 @@ class QuarantineRunService:
         self._replays = replays
         self._suggestions = suggestions
         self._time_source = time_source
+        self._broken_off: list[QuarantineRun] = []
 
     # Asking
 
@@ -167,6 +170,7 @@ class QuarantineRunService:
         Returns:
             What came of the runs of this process.
         """
+        await self._give_back()
         done: list[QuarantineRun] = []
         while True:
             now = await self._time_source.now()
@@ -213,12 +217,19 @@ class QuarantineRunService:
             raise
         except Exception as error:
             if is_answer_lost(error):
+                self._broken_off.append(run)
                 raise
             logger.exception("a run over the quarantine failed", run_id=run.run_id)
             return await self._finish(
                 run, QuarantineRunState.FAILED, error=f"{type(error).__name__}: {error}"
             )
         return run
+
+    async def _give_back(self) -> None:
+        """Let go of the runs that broke off, as the database is back; nobody waits for a lease."""
+        while self._broken_off:
+            await self._save(self._broken_off[-1], lease=-_MOMENT)
+            self._broken_off.pop()
 
     async def _taken_over(self, run: QuarantineRun) -> QuarantineRun:
         """Count what was done under this run before; a rehearsal begins anew."""

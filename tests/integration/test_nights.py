@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
-from app.db.engine import Connection, Database
+from app.db.engine import Connection, Database, open_database
 from app.domain.errors import NotFoundError
 from app.domain.jobs import JobRun, RunState
 from app.domain.kpis.kpi import Kpi
@@ -24,6 +24,7 @@ from app.services.kpi_answers import PublishedValue
 from app.services.kpi_queries import KpiQuery
 from tests.support.desk import Desk, at, open_desk, retraction, visit
 from tests.support.histories import cloud_event, random_history
+from tests.support.proxy import wired
 
 DAY = timedelta(days=1)
 JULY = date(2026, 7, 1)
@@ -563,19 +564,47 @@ async def test_the_lease_of_a_long_run_is_kept(
     monkeypatch.setattr(nightly, "_RENEW_SECONDS", 0.05)
     async with open_desk(database, at("2026-07-02 02:00")) as desk:
         await desk.add_store()
+        renewed = asyncio.Event()
         refresh = desk.metrics.refresh
 
         async def slowly(store_id: str) -> object:
             desk.time_source.advance(timedelta(minutes=4))
-            await asyncio.sleep(0.5)
+            await renewed.wait()
             return await refresh(store_id)
 
         monkeypatch.setattr(desk.metrics, "refresh", slowly)
         running = asyncio.create_task(desk.nightly.run_now("S1"))
-        await asyncio.sleep(0.4)
-        lease_until = await connection.fetchval("SELECT lease_until FROM job_run")
-        assert lease_until == at("2026-07-02 02:04") + nightly.LEASE
+        kept_until = at("2026-07-02 02:04") + nightly.LEASE
+        while await connection.fetchval("SELECT lease_until FROM job_run") != kept_until:
+            await asyncio.sleep(0.01)
+        renewed.set()
         ((run,)) = await running
+        assert run.state is RunState.DONE
+
+
+async def test_a_run_in_whose_middle_the_database_goes_away_is_done_as_soon_as_it_is_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        wired(database_url) as wire,
+        open_database(wire.url) as database,
+        open_desk(database, at("2026-07-02 02:00")) as desk,
+    ):
+        await desk.add_store()
+        refresh = desk.metrics.refresh
+
+        async def cut(store_id: str) -> object:
+            await wire.cut()
+            return await refresh(store_id)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(desk.metrics, "refresh", cut)
+            with pytest.raises(ConnectionRefusedError):
+                await desk.nightly.run_now("S1")
+        with pytest.raises(ConnectionRefusedError):
+            await desk.nightly.run_now("S1")
+        await wire.mend()
+        ((run,)) = await desk.nightly.run_now("S1")
         assert run.state is RunState.DONE
 
 

@@ -138,6 +138,24 @@ async def test_a_patch_is_applied_once_though_the_process_died_in_between(
     assert [row["n"] for row in rows] == [1] * 5
 
 
+async def test_a_run_that_broke_off_goes_on_as_soon_as_the_database_is_back(
+    factory: Factory, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await post(factory, *(opened(f"R{n}", NAIVE) for n in range(5)))
+    run = await replay_all(factory, suggestions=("add-store-offset",))
+
+    async def break_off(*_: Any) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(factory.appender, "submit", break_off)
+        with pytest.raises(ConnectionError):
+            await factory.quarantine_runs.tick()
+    (done,) = await factory.quarantine_runs.tick()
+    assert (done.run_id, done.accepted, done.gone) == (run.run_id, 5, 0)
+    assert len(await check_store(pool)) == 5
+
+
 async def test_a_process_that_stops_hands_its_run_on_at_once(
     factory: Factory, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
