@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import httpx
 import orjson
@@ -44,10 +45,19 @@ async def store(factory: Factory) -> None:
     await add_store(factory)
 
 
-async def stored(pool: Pool, at_least: int) -> None:
-    """Wait until so many events are in the log."""
-    while await pool.fetchval("SELECT count(*) FROM event") < at_least:
-        await asyncio.sleep(0.01)
+@pytest.fixture
+def durable(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when the service knows that the first chunk is stored."""
+    known = asyncio.Event()
+    take = factory.ingest.take
+
+    async def taking(*chunk: Any) -> Any:
+        taken = await take(*chunk)
+        known.set()
+        return taken
+
+    monkeypatch.setattr(factory.ingest, "take", taking)
+    return known
 
 
 # -- packed
@@ -133,7 +143,7 @@ async def test_what_unpacks_to_a_thousand_times_its_size_is_never_held(
 
 
 async def test_a_stream_in_whose_middle_the_database_goes_away_says_what_is_stored(
-    client: httpx.AsyncClient, pool: Pool, wire: Wire
+    client: httpx.AsyncClient, pool: Pool, wire: Wire, durable: asyncio.Event
 ) -> None:
     events = [opened(f"R{number}") for number in range(3 * CHUNK_LINES)]
     going = asyncio.Event()
@@ -141,8 +151,7 @@ async def test_a_stream_in_whose_middle_the_database_goes_away_says_what_is_stor
     async def body(*, cut: bool) -> AsyncIterator[bytes]:
         yield lines(events[:CHUNK_LINES])
         if cut:
-            await stored(pool, CHUNK_LINES)
-            await asyncio.sleep(0.05)
+            await durable.wait()
             await wire.cut()
             going.set()
         yield lines(events[CHUNK_LINES:])
@@ -168,14 +177,13 @@ async def test_a_stream_in_whose_middle_the_database_goes_away_says_what_is_stor
 
 
 async def test_an_answer_of_the_database_that_is_lost_leads_to_no_second_event(
-    client: httpx.AsyncClient, pool: Pool, wire: Wire
+    client: httpx.AsyncClient, pool: Pool, wire: Wire, durable: asyncio.Event
 ) -> None:
     events = [opened(f"R{number}") for number in range(2 * CHUNK_LINES)]
 
     async def body() -> AsyncIterator[bytes]:
         yield lines(events[:CHUNK_LINES])
-        await stored(pool, CHUNK_LINES)
-        await asyncio.sleep(0.05)
+        await durable.wait()
         wire.lose_answers()
         yield lines(events[CHUNK_LINES:])
 
@@ -275,7 +283,7 @@ async def test_a_slow_caller_hears_of_each_line_before_it_sends_the_next(
 
 def send_then_read(port: int, body: bytes) -> bytes:
     """Send all of a request before the first byte of the answer is read."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as caller:
         caller.sendall(
             HEAD.replace(
                 b"Transfer-Encoding: chunked",

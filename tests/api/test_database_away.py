@@ -52,7 +52,7 @@ async def test_j19_503_with_retry_after_and_then_it_works_again(
     for _ in range(2):
         for method, path in REQUESTS:
             response = await asyncio.wait_for(
-                client.request(method, path, json=BODIES.get(path)), timeout=10
+                client.request(method, path, json=BODIES.get(path)), timeout=60
             )
             assert response.status_code == 503, (method, path, response.text)
             assert int(response.headers["Retry-After"]) > 0

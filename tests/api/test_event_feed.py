@@ -154,15 +154,14 @@ async def test_what_makes_no_sense_is_refused(
 
 
 async def test_a_held_request_is_answered_by_the_next_append_of_this_process(
-    client: httpx.AsyncClient, factory: Factory
+    client: httpx.AsyncClient, factory: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = asyncio.create_task(read(client, wait=30))
+    monkeypatch.setattr(factory.arrivals, "_poll_seconds", 600)
+    held = asyncio.create_task(read(client, wait=60))
     while not factory.arrivals.held:
         await asyncio.sleep(0.01)
-    begun = time.monotonic()
     await post(factory, opened("R1", AT))
     assert seqs(await held) == [1]
-    assert time.monotonic() - begun < POLL_SECONDS / 2
     assert factory.arrivals.held == 0
 
 
@@ -177,13 +176,13 @@ async def another(database_url: str, **settings: Any) -> AsyncIterator[FastAPI]:
 async def test_a_held_request_hears_of_what_another_process_writes(
     client: httpx.AsyncClient, factory: Factory, database_url: str
 ) -> None:
-    held = asyncio.create_task(read(client, wait=30, type="repair_order.delivered"))
+    held = asyncio.create_task(read(client, wait=60, type="repair_order.delivered"))
     async with another(database_url) as app:
         await post(app.state.factory, opened("R1", AT))
         await asyncio.sleep(POLL_SECONDS * 1.2)
         assert not held.done(), "that was no match"
         await post(app.state.factory, delivered("R1", AT))
-        assert seqs(await asyncio.wait_for(held, 10)) == [2]
+        assert seqs(await held) == [2]
 
 
 async def test_a_held_request_ends_empty_with_its_cursor(
@@ -193,7 +192,7 @@ async def test_a_held_request_ends_empty_with_its_cursor(
     begun = time.monotonic()
     page = await read(client, after=1, wait=0.3)
     assert page == {"items": [], "next_after": "1", "head": "1"}
-    assert 0.25 < time.monotonic() - begun < 2
+    assert time.monotonic() - begun > 0.25
 
 
 async def test_a_held_request_is_not_logged_as_a_slow_one(
@@ -262,7 +261,7 @@ async def test_a_client_that_goes_away_frees_its_place(app: FastAPI, issue: Issu
     while not arrivals.held:
         await asyncio.sleep(0.01)
     leaves.set()
-    await asyncio.wait_for(request, 5)
+    await asyncio.wait_for(request, 60)
     assert arrivals.held == 0
 
 

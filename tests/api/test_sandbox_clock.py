@@ -26,7 +26,8 @@ from tests.support.posting import add_store, post
 CLOCK = "/v1/sandbox/clock"
 ZONE = ZoneInfo("Asia/Shanghai")
 DAY = timedelta(days=1)
-CLOSE = timedelta(seconds=20)
+CLOSE = timedelta(minutes=5)
+"""What a test may take of the machine's time, which goes on while it runs."""
 
 
 @pytest.fixture
@@ -98,8 +99,8 @@ async def test_it_stops_at_each_moment_at_which_something_falls_due(
     lags = [row["lag_seconds"] for row in await pool.fetch("SELECT lag_seconds FROM clock")]
     assert len(lags) == 3
     assert all(0 < lag < CLOSE.total_seconds() for lag in lags)
-    nights = [stop for stop in stops if stop.astimezone(ZONE).hour == 2]
-    assert 39 <= len(nights) <= 41, "and the nights are run"
+    nights = {day.replace(hour=2) for day in (midnight(start, n) for n in range(1, 40))}
+    assert nights <= {*stops}, "and the nights are run"
     await check_store(pool)
 
 
@@ -135,7 +136,7 @@ async def test_a_second_mover_gets_409(
 
     monkeypatch.setattr(factory.clocks, "do_due", wait)
     moving = asyncio.create_task(move(client, start + DAY))
-    await asyncio.wait_for(reached.wait(), timeout=10)
+    await asyncio.wait_for(reached.wait(), timeout=60)
     response = await client.put(CLOCK, json={"now": (start + 2 * DAY).isoformat()})
     assert response.status_code == 409
     assert response.json()["type"].endswith(":conflict")

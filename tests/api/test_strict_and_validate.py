@@ -196,7 +196,7 @@ async def test_validate_says_what_ingest_would_and_stores_nothing(
 async def test_validate_waits_for_no_lock(client: httpx.AsyncClient, pool: Pool) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT * FROM stream_head FOR UPDATE")
-        tried = await asyncio.wait_for(validate(client, [OPENED, retraction(OPENED)]), 10)
+        tried = await asyncio.wait_for(validate(client, [OPENED, retraction(OPENED)]), 60)
     assert [result["outcome"] for result in tried] == ["accepted", "accepted"]
 
 

@@ -300,6 +300,7 @@ async def test_a_busy_store_does_not_starve_the_others(
     monkeypatch.setattr(appender_module, "GROUP_WEIGHT", 2)
     for store_id in ("S2", "S3"):
         await add_store(factory, store_id)
+        await post(factory, opened("R", store=store_id))  # now the process knows the store
     done = 0
 
     async def keep_busy(store_id: str) -> None:

@@ -204,7 +204,7 @@ async def test_a_process_killed_while_it_writes_loses_nothing_that_it_answered(
         answers += await answers_of(process)
         await process.wait()
         # the stream goes on at once: the dead one holds no lock
-        await asyncio.wait_for(post(factory, opened("after")), timeout=10)
+        await asyncio.wait_for(post(factory, opened("after")), timeout=60)
     await check_store(pool)
     logged = {event.id: event.seq for event in await read_log(pool)}
     assert len(answers) >= 120

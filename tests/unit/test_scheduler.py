@@ -9,7 +9,7 @@ from app.scheduler import Scheduler, Tick
 
 
 async def until(condition: asyncio.Event) -> None:
-    await asyncio.wait_for(condition.wait(), timeout=5)
+    await asyncio.wait_for(condition.wait(), timeout=60)
 
 
 async def test_a_tick_comes_at_once_and_again_though_it_failed() -> None:

