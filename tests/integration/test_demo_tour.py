@@ -17,6 +17,7 @@ import pytest
 
 from app.demo.serving import DemoError, base_url, free_port
 from tests.integration.test_cli import environment
+from tests.support.ports import reserved_port
 
 TOUR_SECONDS = 240
 STOP_SECONDS = 60
@@ -33,10 +34,10 @@ def data_dir() -> Iterator[Path]:
 class Visit:
     """A running demo and what it said, line by line in a file."""
 
-    def __init__(self, data_dir: Path, log: Path, *words: str) -> None:
+    def __init__(self, data_dir: Path, log: Path, port: int, *words: str) -> None:
         self.log = log
         self.data_dir = data_dir
-        self.port = free_port("127.0.0.1", 0)
+        self.port = port
         with log.open("w") as out:
             self.process = subprocess.Popen(
                 [
@@ -86,11 +87,12 @@ class Visit:
 
 @pytest.fixture
 def visit(data_dir: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    running = Visit(data_dir, tmp_path / "said.txt", "--months", "1", *request.param)
-    yield running
-    if running.process.poll() is None:
-        running.process.send_signal(signal.SIGTERM)
-        running.process.wait(STOP_SECONDS)
+    with reserved_port() as port:
+        running = Visit(data_dir, tmp_path / "said.txt", port, "--months", "1", *request.param)
+        yield running
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGTERM)
+            running.process.wait(STOP_SECONDS)
 
 
 @pytest.mark.timeout(400)

@@ -72,9 +72,11 @@ async def dispatch(
     """Make dispatchers, as many processes would have."""
     opened: list[HttpOut] = []
 
-    def make(*, below: httpx.AsyncBaseTransport | None = None) -> WebhookDispatcher:
+    def make(
+        *, below: httpx.AsyncBaseTransport | None = None, timeout_seconds: float = 5
+    ) -> WebhookDispatcher:
         out = HttpOut(
-            timeout_seconds=5,
+            timeout_seconds=timeout_seconds,
             allowed_networks=LOOPBACK,
             resolve=public if below else None,
             below=below,
@@ -571,15 +573,15 @@ async def test_a_slow_endpoint_keeps_no_other_waiting(
     log: Log, repository: WebhookRepository, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhook_delivery, "LANES", 2)
-    async with receiver(delay=3) as slow, receiver() as quick:
+    async with receiver(delay=60) as slow, receiver() as quick:
         await repository.add_endpoint(endpoint(slow.url), SECRET, from_beginning=False)
         await repository.add_endpoint(endpoint(quick.url), SECRET, from_beginning=False)
-        worker = dispatch()
+        worker = dispatch(timeout_seconds=60)
         for _ in range(10):
             await log.record()
             await worker.tick()
             await asyncio.sleep(0.02)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while len(quick.received) < 10:
                 await worker.tick()
                 await asyncio.sleep(0.02)
@@ -618,17 +620,17 @@ async def test_a_stopped_worker_leaves_its_claims_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(webhook_delivery, "STOP_SECONDS", 0.1)
-    async with receiver(delay=4) as consumer:
+    async with receiver(delay=60) as consumer:
         await repository.add_endpoint(endpoint(consumer.url), SECRET, from_beginning=False)
         await log.record()
-        stopped = dispatch()
+        stopped = dispatch(timeout_seconds=60)
         await stopped.tick()
         while not consumer.received:
             await asyncio.sleep(0.01)
         await stopped.stop()
         await stopped.stop()
         consumer.delay = 0
-        clock.ahead += timedelta(minutes=1)
+        clock.ahead += timedelta(minutes=2)
         await settle(dispatch())
 
     first, second = consumer.ids()
@@ -684,7 +686,7 @@ async def test_a_worker_that_is_killed_in_the_middle_loses_nothing(
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 while len(consumer.received) < webhook_delivery.IN_FLIGHT:
                     await asyncio.sleep(0.02)
         finally:

@@ -131,6 +131,7 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     answer: Callable[[Received], Answer] = lambda _: (204, {})
     delay: float = 0
+    serving: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -143,6 +144,9 @@ class Receiver:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
@@ -162,6 +166,7 @@ class Receiver:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.serving.discard(task)
             writer.close()
 
 
@@ -175,6 +180,8 @@ async def receiver(**how: Any) -> AsyncIterator[Receiver]:
         yield made
     finally:
         server.close()
+        for task in list(made.serving):  # who was to wait for long waits no more
+            task.cancel()
         await server.wait_closed()
 
 

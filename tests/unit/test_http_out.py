@@ -19,6 +19,7 @@ from app.services.http_out import (
     refusal,
 )
 from app.settings import Settings
+from tests.support.ports import reserved_port
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -206,7 +207,7 @@ async def test_a_name_that_changes_its_address_after_the_check_gains_nothing() -
     "host", ["localhost", "127.0.0.1", "2130706433", "0x7f.1", "127.1", "[::1]", "[::ffff:7f00:1]"]
 )
 async def test_every_spelling_of_loopback_is_refused(host: str) -> None:
-    out = HttpOut(timeout_seconds=5)
+    out = HttpOut(timeout_seconds=60)
     result = await out.post(f"http://{host}:9/", headers={}, content=b"{}")
     await out.aclose()
 
@@ -263,14 +264,14 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
 async def test_the_answer_is_read_up_to_a_limit_only() -> None:
     endless = b"HTTP/1.1 500 Oops\r\ncontent-length: 100000000\r\n\r\n" + b"x\0" * 4000
     async with server(endless, then_hang=True) as (port, _):
-        out = HttpOut(allowed_networks=LOOPBACK, timeout_seconds=5)
+        out = HttpOut(allowed_networks=LOOPBACK, timeout_seconds=60)
         result = await out.post(f"http://127.0.0.1:{port}/", headers={}, content=b"{}")
         await out.aclose()
 
     assert result.status == 500
     assert len(result.excerpt) == EXCERPT_BYTES
     assert "\0" not in result.excerpt
-    assert result.duration_ms < 4000
+    assert result.duration_ms < 30_000
 
 
 async def test_silence_ends_after_the_time_out() -> None:
@@ -284,27 +285,27 @@ async def test_silence_ends_after_the_time_out() -> None:
 
 
 async def test_a_status_counts_although_the_body_never_ends() -> None:
-    async with server(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab", then_hang=True) as (
-        port,
-        _,
-    ):
-        out = HttpOut(allowed_networks=LOOPBACK, timeout_seconds=0.2)
-        result = await out.post(f"http://127.0.0.1:{port}/", headers={}, content=b"{}")
-        await out.aclose()
+    async def body() -> AsyncIterator[bytes]:
+        yield b"ab"
+        await asyncio.Event().wait()
+
+    answer = httpx.MockTransport(lambda _: httpx.Response(200, content=body()))
+    out = HttpOut(resolve=resolver("8.8.8.8"), below=answer, timeout_seconds=1)
+    result = await out.post("http://hooks.example/", headers={}, content=b"{}")
+    await out.aclose()
 
     assert (result.status, result.excerpt) == (200, "ab")
 
 
 async def test_a_closed_port_and_nonsense_are_answers_too() -> None:
-    async with server(b"") as (port, _):
-        pass
-    async with server(b"220 mail.example ESMTP\r\n") as (mail, _):
-        out = HttpOut(allowed_networks=LOOPBACK, timeout_seconds=5)
-        closed = await out.post(f"http://127.0.0.1:{port}/", headers={}, content=b"{}")
-        nonsense = await out.post(f"http://127.0.0.1:{mail}/", headers={}, content=b"{}")
-        invalid = await out.post("http://a b/", headers={}, content=b"{}")
-        scheme = await out.post("ftp://127.0.0.1/", headers={}, content=b"{}")
-        await out.aclose()
+    with reserved_port() as port:
+        async with server(b"220 mail.example ESMTP\r\n") as (mail, _):
+            out = HttpOut(allowed_networks=LOOPBACK, timeout_seconds=60)
+            closed = await out.post(f"http://127.0.0.1:{port}/", headers={}, content=b"{}")
+            nonsense = await out.post(f"http://127.0.0.1:{mail}/", headers={}, content=b"{}")
+            invalid = await out.post("http://a b/", headers={}, content=b"{}")
+            scheme = await out.post("ftp://127.0.0.1/", headers={}, content=b"{}")
+            await out.aclose()
 
     for result in (closed, nonsense, invalid, scheme):
         assert result.status is None
