@@ -16,9 +16,16 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from app.db import embedded, migrations
 from app.db.engine import Connection, Database, Pool, open_database
+
+# how long an example takes tells of the machine; in CI all runs try the same ones
+settings.register_profile(
+    "patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 MEMORY = Path("/dev/shm")
 ENOUGH = 2**30

@@ -12,7 +12,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 ODD = st.sampled_from(["", "NULL", "null", '"', "\\", "{", "}", ",", " ", '\\"', "\n", "张三"])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(st.lists(TEXTS | ODD, max_size=6))
 async def test_any_texts_come_out_as_they_went_in(
     connection: Connection, texts: list[str]

@@ -93,8 +93,7 @@ ROWS = st.lists(
 
 @settings(
     max_examples=15,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(ROWS)
 def test_the_same_table_gives_the_same_events_in_whatever_form(

@@ -194,7 +194,7 @@ def withdrawals(states: Iterable[State]) -> dict[str, str | None]:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_b_any_order_of_arrival_ends_in_the_same_states(seed: int) -> None:
     rng = Random(seed)
     history = random_history(rng, orders=2, doubles=False)

@@ -50,7 +50,7 @@ def mixture(life: Life) -> list[Event]:
     ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(life=lives())
 def test_snapshots_give_the_facts_of_the_events(life: Life) -> None:
     """At any subset of moments, mixed with any subset of the events."""
@@ -92,7 +92,7 @@ def said(log: list[Event]) -> tuple[list[object], RepairOrder]:
     return sorted(facts, key=str), order(renumbered)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(life=lives(), rng=st.randoms(use_true_random=False))
 def test_what_is_inferred_does_not_depend_on_the_order_of_arrival(life: Life, rng: Random) -> None:
     """Step by step, in any order, some of it retracted on the way."""

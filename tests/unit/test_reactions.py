@@ -592,7 +592,7 @@ def differs_on_purpose(history: History) -> bool:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_calls_are_planned_as_the_oracle_plans_them(seed: int) -> None:
     history = random_history(Random(seed), orders=3, doubles=False)
     shop = replayed(history)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from msgspec import structs
@@ -187,7 +187,6 @@ def put_together(event: NewEvent) -> dict[str, Any]:
     return {name: value for name, value in both.items() if name not in set_here}
 
 
-@settings(deadline=None)
 @given(typed_data())
 def test_a17_nothing_that_was_sent_is_lost(case: tuple[EventType, dict[str, Any]]) -> None:
     event_type, data = case
@@ -199,7 +198,6 @@ def test_a17_nothing_that_was_sent_is_lost(case: tuple[EventType, dict[str, Any]
     assert again.content_hash == event.content_hash
 
 
-@settings(deadline=None)
 @given(typed_data())
 def test_the_log_has_all_that_folds_read_and_nothing_personal_or_unknown(
     case: tuple[EventType, dict[str, Any]],
@@ -251,7 +249,6 @@ def test_the_quick_way_is_the_usual_way() -> None:
     assert sum(known.is_plain for known in POSTED) >= 30
 
 
-@settings(deadline=None)
 @given(typed_data(), st.booleans())
 def test_the_quick_way_reads_what_the_careful_one_reads(
     case: tuple[EventType, dict[str, Any]], unknown: bool
@@ -274,7 +271,6 @@ ODD = (
 )
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(POSTED),
     st.dictionaries(st.sampled_from([*parse._KNOWN, "extra"]), ODD),
@@ -312,7 +308,6 @@ def spelled_twice(draw: st.DrawFn) -> tuple[str, dict[str, Any], dict[str, Any]]
     return event_type.name, data, respelled(draw, data)
 
 
-@settings(deadline=None)
 @given(spelled_twice())
 def test_a9_the_spelling_of_the_data_does_not_matter(
     case: tuple[str, dict[str, Any], dict[str, Any]],
@@ -410,7 +405,6 @@ def test_a9_a_field_that_becomes_known_does_not_change_the_content() -> None:
     assert len({getattr(content, "canonical", None) for content in contents}) == 1
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=150), st.binary(max_size=300))
 def test_a9_the_hash_is_an_hmac_with_the_installation_secret(
     secret: bytes, canonical: bytes
@@ -610,7 +604,6 @@ TIME_LIKE: Final = st.text("0123456789-T:.Z+", max_size=26) | st.from_regex(
 
 
 @pytest.mark.parametrize(("field", "read"), QUICK_AND_CAREFUL)
-@settings(deadline=None)
 @given(value=NUMBER_LIKE | TIME_LIKE)
 def test_the_quick_readers_of_values_agree_with_the_careful_ones(
     field: Any, read: Callable[[Any], Any], value: object

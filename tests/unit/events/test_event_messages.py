@@ -9,7 +9,7 @@ import orjson
 import pytest
 from cloudevents.core.bindings.http import to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.domain.errors import MalformedBodyError
@@ -338,7 +338,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(VALUES, st.booleans())
 def test_the_careful_readers_agree_with_the_quick_one(value: Any, indented: bool) -> None:
     body = orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None)
@@ -347,7 +346,6 @@ def test_the_careful_readers_agree_with_the_quick_one(value: Any, indented: bool
     assert wire._end_of_value(body.decode(), 0) == len(body.decode())
 
 
-@settings(deadline=None)
 @given(st.lists(VALUES, max_size=5), SPACES, SPACES)
 def test_a_batch_is_split_into_its_own_bytes(values: list[Any], before: str, after: str) -> None:
     parts = [orjson.dumps(value) for value in values]
@@ -364,7 +362,6 @@ def test_only_a_batch_can_be_split(body: bytes) -> None:
 JSON_LIKE = st.text('{}[]:,"\\ud8c0 01.-+eEtrufalsn\n', max_size=24)
 
 
-@settings(deadline=None)
 @given(JSON_LIKE)
 @example('["\\ud8cd\\udc00"]')
 @example('{"a":1,"a":2}')
@@ -379,7 +376,6 @@ def test_the_careful_readers_take_what_the_quick_one_takes(text: str) -> None:
     assert text[wire._end_of_value(text, 0) :].strip() == ""
 
 
-@settings(deadline=None)
 @given(JSON_LIKE)
 @example("[1e400]")
 @example('{"a":["\\ud800",{}]}')
