@@ -14,11 +14,11 @@ from app.telemetry import RequestLogMiddleware, configure_logging, current_reque
 @pytest.fixture
 def logging_put_back() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 async def request(
