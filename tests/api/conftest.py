@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from app.domain.access import ALL_SCOPES, Scope
 from app.factory import Factory
-from app.main import create_app
 from app.services.time_source import MovableTimeSource
 from app.settings import PREFIX, Settings
+from tests.support.apps import make_app
 
 NOW = datetime(2026, 7, 1, 2, 0, tzinfo=UTC)
 """Where the time of each test begins: 10:00 in Shanghai."""
@@ -50,7 +50,7 @@ def time_source() -> MovableTimeSource:
 
 @pytest.fixture
 async def app(settings: Settings, time_source: MovableTimeSource) -> AsyncIterator[FastAPI]:
-    made = create_app(settings, time_source=time_source, ticking=False)
+    made = make_app(settings, time_source=time_source)
     async with made.router.lifespan_context(made):
         yield made
 

@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from app.domain.access import Scope
 from app.factory import Factory
-from app.main import create_app
 from app.services.arrivals import POLL_SECONDS, Arrivals
 from app.settings import Settings
 from tests.api.conftest import NOW, Connect, Issue
+from tests.support.apps import make_app
 from tests.support.facts import cancelled, delivered, event, opened, retraction
 from tests.support.posting import add_store, post
 
@@ -168,7 +168,7 @@ async def test_a_held_request_is_answered_by_the_next_append_of_this_process(
 @asynccontextmanager
 async def another(database_url: str, **settings: Any) -> AsyncIterator[FastAPI]:
     given = Settings(database_url=SecretStr(database_url), key_cache_seconds=0, **settings)
-    app = create_app(given, ticking=False)
+    app = make_app(given)
     async with app.router.lifespan_context(app):
         yield app
 

@@ -11,11 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.db.engine import Pool
 from app.domain.access import Scope
 from app.factory import Factory
-from app.main import create_app
 from app.services import instruments
 from app.services.time_source import MovableTimeSource
 from app.settings import Settings
 from tests.api.conftest import Connect, Issue
+from tests.support.apps import make_app
 from tests.support.facts import delivered, opened, settled
 from tests.support.posting import add_store
 
@@ -244,7 +244,7 @@ async def test_two_applications_in_one_process_count_apart(
     client: httpx.AsyncClient, settings: Settings
 ) -> None:
     await send(client, opened("R1"))
-    other = create_app(settings, ticking=False)
+    other = make_app(settings)
     async with (
         other.router.lifespan_context(other),
         httpx.AsyncClient(

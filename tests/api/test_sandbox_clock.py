@@ -17,8 +17,8 @@ from app.db.engine import Pool
 from app.domain.ids import follow_up_id
 from app.domain.reactions import overdue_events
 from app.factory import Factory, open_factory
-from app.main import create_app
 from app.settings import Settings
+from tests.support.apps import make_app
 from tests.support.facts import complaint, delivered, opened
 from tests.support.logs import check_store
 from tests.support.posting import add_store, post
@@ -38,7 +38,7 @@ def settings(database_url: str) -> Settings:
 @pytest.fixture
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
     """On the machine's time and the offset, as it is served."""
-    made = create_app(settings, ticking=False)
+    made = make_app(settings)
     async with made.router.lifespan_context(made):
         yield made
 
