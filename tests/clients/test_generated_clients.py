@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "clients"
 TOKEN = "a-token-for-the-rehearsal-of-clients"
-SECONDS = 60
+SECONDS = 120
 
 REHEARSED = {"outcomes": ["accepted", "accepted"], "verdict": "late", "call": "overdue"}
 

@@ -22,7 +22,7 @@ from app.settings import PREFIX, Settings
 from tests.support.facts import event, opened
 from tests.support.ports import reserved_port
 
-SECONDS = 60
+SECONDS = 120
 
 Serve = Callable[..., "Served"]
 

@@ -39,7 +39,7 @@ _FLAGS: Final = (
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )
 _LISTENING: Final = re.compile(r"DevTools listening on (ws://\S+)")
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 120.0
 
 
 class Page:

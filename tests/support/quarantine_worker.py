@@ -1,8 +1,8 @@
 """A process that does runs over the quarantine; tests start several, and kill them.
 
-`python -m tests.support.quarantine_worker <database URL> <items in a part>`: says `ready`, waits
-for a line, does what runs there are, and prints a line `<accepted> <waiting>` after each part and
-`done` at the end.
+`python -m tests.support.quarantine_worker <database URL> <items in a part> [parts]`: says `ready`,
+waits for a line, does what runs there are, and prints a line `<accepted> <waiting>` after each
+part and `done` at the end; after so many parts it waits to be killed.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from app.services.trial import Earlier
 from app.settings import Settings
 
 
-async def main(database_url: str, part: int) -> None:
+async def main(database_url: str, part: int, parts: int | None = None) -> None:
     """Open the service as a process of its own would, and do the runs."""
     settings = Settings(database_url=SecretStr(database_url))
     time_source = MovableTimeSource(datetime(2026, 6, 2, 2, tzinfo=UTC))
@@ -30,12 +30,17 @@ async def main(database_url: str, part: int) -> None:
     async with open_factory(settings, time_source=time_source) as factory:
         service = factory.quarantine_runs
         handle = service._handle
+        done = 0
 
         async def told(
             run: QuarantineRun, items: Sequence[QuarantinedItem], earlier: Earlier
         ) -> QuarantineRun:
+            nonlocal done
             run = await handle(run, items, earlier)
             print(run.accepted, sum(run.waiting.values()), flush=True)
+            done += 1
+            if done == parts:
+                await asyncio.Event().wait()
             return run
 
         service._handle = told  # type: ignore[method-assign]  # it only tells
@@ -48,4 +53,4 @@ async def main(database_url: str, part: int) -> None:
 if __name__ == "__main__":
     # what goes wrong is told beside the answers, which nobody reads while they wait for the end
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
