@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from app.domain.errors import Fault
-from app.domain.events.catalog import CATALOG, Catalog, EventType
+from app.domain.events.catalog import CATALOG, Catalog
 from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejected
+from app.domain.events.event_type import EventType
 from app.domain.events.form import Content, Form, Limits
 from app.domain.events.item import Unreadable
 from app.domain.events.names import Naming

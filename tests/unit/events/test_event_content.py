@@ -19,8 +19,9 @@ from pydantic_core import PydanticCustomError
 
 from app.domain.events import parse
 from app.domain.events import payload as fields
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import NewEvent
+from app.domain.events.event_type import EventType
 from app.domain.events.follow_up import FollowUpOverdue, FollowUpScheduled
 from app.domain.events.marks import SetHere, StaffName
 from app.domain.events.names import Naming, normalized
