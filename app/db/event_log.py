@@ -158,21 +158,6 @@ _FIND_ANSWER = """
 """
 
 
-def is_answer_lost(error: Exception) -> bool:
-    """Tell whether the connection broke: what was being written may be there or not.
-
-    asyncpg says `InternalClientError` where a session ends between two of its messages.
-    """
-    return isinstance(
-        error,
-        OSError
-        | asyncpg.InterfaceError
-        | asyncpg.InternalClientError
-        | asyncpg.PostgresConnectionError
-        | asyncpg.OperatorInterventionError,
-    )
-
-
 class StaleHeadError(Exception):
     """Another append moved the head of a store between the read and the write of this one."""
 

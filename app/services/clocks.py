@@ -5,9 +5,10 @@ from datetime import datetime
 import structlog
 
 from app.db.engine import Pool
-from app.db.event_log import DueClock, EventLog, is_answer_lost
+from app.db.event_log import DueClock, EventLog
 from app.services.append_session import PUSH_FAILED_CLOCK_BY
 from app.services.appender import Appender
+from app.services.database_failures import is_answer_lost
 from app.services.time_source import TimeSource
 from app.services.units import Sweep
 
