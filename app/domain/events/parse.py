@@ -24,7 +24,8 @@ from app.domain.events.form import Content, Form, Limits
 from app.domain.events.item import Unreadable
 from app.domain.events.names import Naming
 from app.domain.events.order_times import odd_promises, times_to_come
-from app.domain.events.payload import Payload, read_instant
+from app.domain.events.payload import Payload
+from app.domain.events.readers import read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
 from app.domain.events.staff import StaffTimecardRecorded
