@@ -35,7 +35,11 @@ _READ_GROUP = (
     "$2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], "
     "$7::text::text[])"
 )
-_APPEND_GROUP = "SELECT quarantine_store, item_hash, item_id FROM append_group($1)"
+# the document as bytes: what goes as text is first made a text, and then bytes again
+_APPEND_GROUP = (
+    "SELECT quarantine_store, item_hash, item_id"
+    " FROM append_group(convert_from($1, 'UTF8')::jsonb)"
+)
 _LOCK_HEADS = """
     SELECT store_id FROM stream_head WHERE store_id = ANY($1)
      ORDER BY store_id COLLATE "C" FOR UPDATE
@@ -272,7 +276,7 @@ class EventLog:
             StaleHeadError: A head moved; nothing was written.
         """
         try:
-            rows = await self._connection.fetch(_APPEND_GROUP, orjson.dumps(document).decode())
+            rows = await self._connection.fetch(_APPEND_GROUP, orjson.dumps(document))
         except asyncpg.PostgresError as error:
             if error.sqlstate == STALE_HEAD:
                 raise StaleHeadError(str(error)) from error
