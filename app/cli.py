@@ -26,6 +26,7 @@ from uvicorn.importer import import_from_string
 from app.commands import importing, mapping, quarantine
 from app.commands.opening import Opening
 from app.db import embedded, migrations
+from app.db.embedded_account import EmbeddedServerError
 from app.demo import tour
 from app.demo.serving import DemoError
 from app.domain.access import ALL_SCOPES, Scope
@@ -56,7 +57,7 @@ _INTERRUPTED = 130
 _OPERATOR_ERRORS = (
     DemoError,
     DomainError,
-    embedded.EmbeddedServerError,
+    EmbeddedServerError,
     migrations.SchemaError,
     SheetError,
     asyncpg.PostgresError,

@@ -14,8 +14,8 @@ import msgspec
 
 from app.domain.customer import Customer
 from app.domain.errors import ConflictError, InvalidInputError
-from app.domain.events.catalog import SUBJECTS
 from app.domain.events.envelope import Kind
+from app.domain.events.event_type import SUBJECTS
 from app.domain.events.repair_order import RepairOrderLinked
 from app.domain.repair_order import RepairOrder
 from app.domain.vehicle import Ownership, Vehicle, owner_at

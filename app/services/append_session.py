@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from app.db.event_log import DueClock, EventLog, Target
+from app.db.clocks import ClockRepository, DueClock
+from app.db.event_log import EventLog, Target
 from app.db.quarantine import QuarantineRow, add_row, quarantine_row
 from app.db.state_rows import SubjectKey
 from app.domain.clocks import clocks_of
@@ -256,7 +257,8 @@ class AppendSession:
 
     async def _run_sweep(self, unit: Sweep) -> None:
         unit.breached = unit.failed = 0
-        due = await self._log.list_due_clocks(unit.store_id, self._now, unit.limit)
+        clocks = ClockRepository(self._log.connection)
+        due = await clocks.list_due(unit.store_id, self._now, unit.limit)
         unit.seen = due
         await self._states.load_more([(unit.store_id, clock.kind, clock.key) for clock in due])
         for clock in due:
@@ -270,7 +272,7 @@ class AppendSession:
                 logger.exception(
                     "a clock failed to evaluate", store_id=unit.store_id, clock=clock.key
                 )
-                await self._log.push_clock(
+                await clocks.put_off(
                     unit.store_id,
                     clock,
                     next_at=self._now + PUSH_FAILED_CLOCK_BY,

@@ -17,10 +17,11 @@ from contextlib import suppress
 import structlog
 
 from app.db.engine import Pool
-from app.db.event_log import EventLog, StaleHeadError, is_answer_lost
+from app.db.event_log import EventLog, StaleHeadError
 from app.domain.errors import DomainError
 from app.domain.policies import Policies
 from app.services.append_session import AppendSession
+from app.services.database_failures import is_answer_lost
 from app.services.instruments import Instruments
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from app.db.subjects import FollowUpFilter, Kept, SubjectRepository
-from app.domain import follow_up as rules
+from app.domain import follow_up_commands as rules
 from app.domain.errors import NotFoundError
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import Kind, NewEvent

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.db.event_log import EventLog, Head
+from app.db.reach import ReachRepository
 from app.db.state_rows import SubjectKey, clock_row, gone_row, mention_rows, state_row
 from app.domain.clocks import clocks_of
 from app.domain.complaint import Complaint
@@ -79,7 +80,7 @@ class GroupStates:
         self._event_rows: list[dict[str, Any]] = []
         self._asides: list[tuple[Event, bytes]] = []
         self._handled = 0
-        self._links = GroupLinks(log, self.states)
+        self._links = GroupLinks(ReachRepository(log.connection), self.states)
 
     async def read(
         self,

@@ -24,11 +24,11 @@ from tenacity import (
 )
 from uuid6 import uuid7
 
-from app.db.event_log import is_answer_lost
 from app.db.imports import ImportRepository
 from app.domain.access import Principal
 from app.domain.imports import FileImport, ImportState, ImportWay, storable_name
 from app.domain.quarantine import NO_STORE
+from app.services.database_failures import is_answer_lost
 from app.services.import_chunks import Chunk, ChunkSource
 from app.services.import_opening import FileOpener
 from app.services.import_reading import UnreadableFileError

@@ -16,7 +16,6 @@ from uuid import uuid4
 import structlog
 from uuid6 import uuid7
 
-from app.db.event_log import is_answer_lost
 from app.db.quarantine import QuarantineRepository
 from app.db.quarantine_runs import QuarantineRunRepository
 from app.domain.access import Principal
@@ -33,6 +32,7 @@ from app.domain.quarantine import (
     QuarantineState,
 )
 from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
+from app.services.database_failures import is_answer_lost
 from app.services.quarantine import Correcting, narrowed
 from app.services.replays import Attempt, ReplayService
 from app.services.suggestions import SuggestionService

@@ -5,7 +5,6 @@ from typing import Final
 
 from app.db.event_log import Target
 from app.domain.errors import Fault
-from app.domain.events.catalog import SUBJECTS
 from app.domain.events.envelope import (
     INFERRED_SOURCE,
     OWN_SOURCE,
@@ -13,6 +12,7 @@ from app.domain.events.envelope import (
     NewEvent,
     Reason,
 )
+from app.domain.events.event_type import SUBJECTS
 from app.domain.events.retraction import EventRetracted
 
 OURS: Final = Fault(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.db.event_log import DueClock
+from app.db.clocks import DueClock
 from app.db.state_rows import SubjectKey
 from app.domain.errors import Fault
 from app.domain.events.envelope import Kind, NewEvent, Reason, Rejected

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from app.domain.errors import Fault
 from app.domain.events.marks import CAREFUL, QUICK
 from app.domain.events.names import Naming, is_surrogate
-from app.domain.events.payload import MAX_TEXT, Payload, SetAtDoor, plain
+from app.domain.events.payload import MAX_TEXT, Payload, SetAtDoor
+from app.domain.events.readers import plain
 from app.domain.events.shape import (
     Found,
     Shape,

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import Reason
+from app.domain.events.event_type import EventType
 from app.routers.schemas.quarantine import FaultOut
 
 

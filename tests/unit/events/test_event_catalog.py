@@ -14,11 +14,12 @@ from jsonschema import Draft202012Validator
 from pydantic import Field
 
 from app.domain.errors import InvalidInputError
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
 from app.domain.events.complaint import ComplaintContacted
 from app.domain.events.compose import make_event, make_own_event
 from app.domain.events.customer_file import CustomerUpdated, PreferredContact
 from app.domain.events.envelope import OWN_SOURCE, Event, Kind, NewEvent, Rejected
+from app.domain.events.event_type import EventType
 from app.domain.events.follow_up import FollowUpOverdue
 from app.domain.events.parse import Limits, parse_event
 from app.domain.events.payload import Name, Part, Payload, PersonalOf, Quantity
