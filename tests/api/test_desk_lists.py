@@ -257,10 +257,10 @@ async def test_no_item_comes_twice_or_is_missed_while_new_ones_arrive(
         batch = [each for _ in range(count) for each in arrivals(next(numbers))]
         assert (await post(factory, *batch))["quarantined"] == 0
 
-    await more(25)
+    await more(12)
     for path in PATHS:
         before = {item[KEYS[path]] for item in await pages(client, f"{BASE}/{path}")}
-        for limit in (1, 7):
+        for limit in (1, 5):
             seen = [
                 item[KEYS[path]]
                 for item in await pages(
