@@ -101,13 +101,14 @@ async def _import_file(factory: Factory, path: Path, wanted: Wanted) -> ImportRe
             dry_run=wanted.dry_run,
             progress=progress,
         )
-    if not wanted.dry_run and report.stopped is None:
-        await factory.imports.record(
-            report,
-            store_id=wanted.store_id,
-            started_at=started_at,
-            sha256=await asyncio.to_thread(sha256_of, path),
-        )
+        if not wanted.dry_run and report.stopped is None:
+            await factory.imports.record(
+                report,
+                store_id=wanted.store_id,
+                started_at=started_at,
+                sha256=await asyncio.to_thread(sha256_of, path),
+                progress=progress,
+            )
     return report
 
 

@@ -21,6 +21,7 @@ _ADD = """
     INSERT INTO file_import (store_id, import_id, way, name, size, state, started_at, finished_at,
         sha256, same_as, claimed_by, lease_until, attempts, moved_to, summary)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    ON CONFLICT (store_id, import_id) DO NOTHING
 """
 _CLAIM = f"""
     INSERT INTO file_import AS f
@@ -69,7 +70,7 @@ class ImportRepository:
         self._pool = pool
 
     async def add(self, done: FileImport) -> None:
-        """Keep an import that was made by the command."""
+        """Keep an import that was made by the command; a repeat is harmless."""
         await self._pool.execute(
             _ADD,
             done.store_id,

@@ -9,10 +9,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 from tenacity import (
@@ -41,6 +41,8 @@ from app.services.units import Quarantined
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a database that is away is waited for."""
+
+T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
@@ -132,13 +134,36 @@ class ImportService:
         return report
 
     async def record(
-        self, report: ImportReport, *, store_id: str | None, started_at: datetime, sha256: str
+        self,
+        report: ImportReport,
+        *,
+        store_id: str | None,
+        started_at: datetime,
+        sha256: str,
+        progress: OnProgress = _say_nothing,
     ) -> None:
-        """Keep on record what a command has imported, for each of its stores."""
+        """Keep on record what a command has imported, for each of its stores.
+
+        Where the database stays away too long, the report is `stopped`.
+        """
         stores = {store for store in report.by_store if store != NO_STORE}
-        for store in sorted(stores | ({store_id} if store_id else set())):
-            import_id = str(uuid7())
-            part = report.of_store(store)
+        begun = started_at, sha256
+        try:
+            for store in sorted(stores | ({store_id} if store_id else set())):
+                await self._record_part(report, store, begun, progress)
+        except Exception as error:
+            if not is_answer_lost(error):
+                raise
+            report.stopped = self._given_up(error, report.reached)
+
+    async def _record_part(
+        self, report: ImportReport, store: str, begun: tuple[datetime, str], progress: OnProgress
+    ) -> None:
+        import_id = str(uuid7())
+        part = report.of_store(store)
+        started_at, sha256 = begun
+
+        async def add() -> None:
             await self._repository.add(
                 FileImport(
                     store_id=store,
@@ -154,7 +179,9 @@ class ImportService:
                     summary=part,
                 )
             )
-            report.import_ids[store] = import_id
+
+        await self._patiently(add, Progress(report.size, None, "", report.counts.rows), progress)
+        report.import_ids[store] = import_id
 
     async def _take_all(
         self, source: ChunkSource, report: ImportReport, principal: Principal, progress: OnProgress
@@ -211,16 +238,23 @@ class ImportService:
         """Hand a chunk on; while the database is away it is tried again."""
         chunk = read.chunk
 
-        def say(state: RetryCallState) -> None:
-            error = state.outcome and state.outcome.exception()
-            logger.info("the database is away; the import waits", error=str(error))
-            progress(Progress(chunk.done, None, "", chunk.last_row, waiting=str(error)))
-
         async def do() -> Taken:
             incoming, read.incoming = read.incoming, None  # a second try begins anew
             if incoming is None:
                 incoming = await self._ingest.read(chunk.message, principal=principal)
             return await take(incoming)
+
+        return await self._patiently(do, Progress(chunk.done, None, "", chunk.last_row), progress)
+
+    async def _patiently(
+        self, do: Callable[[], Awaitable[T]], reached: Progress, progress: OnProgress
+    ) -> T:
+        """Do something that is harmless to repeat; while the database is away it waits."""
+
+        def say(state: RetryCallState) -> None:
+            error = state.outcome and state.outcome.exception()
+            logger.info("the database is away; the import waits", error=str(error))
+            progress(replace(reached, waiting=str(error)))
 
         again = AsyncRetrying(
             retry=retry_if_exception(_is_away),

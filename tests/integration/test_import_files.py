@@ -14,9 +14,11 @@ import orjson
 import pytest
 
 from app.db.engine import Pool
+from app.db.imports import ImportRepository
 from app.domain.access import LOCAL
 from app.domain.events.envelope import Event
 from app.domain.events.repair_order import RepairOrderOpened, RepairOrderSettled
+from app.domain.imports import FileImport
 from app.domain.pages import PageRequest
 from app.domain.quarantine import QuarantineFilter
 from app.factory import Factory
@@ -379,6 +381,39 @@ async def test_a_database_that_is_away_is_waited_for(
     assert sum(progress.waiting is not None for progress in told) == 2
     assert counted(report) == (2500, 1000, 0)
     assert len(await sent(pool)) == 3500
+
+
+async def test_a_database_that_goes_away_at_the_very_end_is_waited_for(
+    factory: Factory, pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ndjson"
+    path.write_bytes(lines([opened("R1")]))
+    report, _ = await imported(factory, path)
+    add, failures = ImportRepository.add, iter([ConnectionResetError("gone")] * 2)
+    told: list[Progress] = []
+
+    async def break_off(repository: ImportRepository, done: FileImport) -> None:
+        await add(repository, done)
+        if (error := next(failures, None)) is not None:
+            raise error  # it is written, but nobody knows
+
+    async def record() -> None:
+        now = await factory.time_source.now()
+        await factory.imports.record(
+            report, store_id=None, started_at=now, sha256="0" * 64, progress=told.append
+        )
+
+    monkeypatch.setattr(ImportRepository, "add", break_off)
+    await record()
+    assert report.stopped is None
+    assert [progress.waiting for progress in told] == ["gone"] * 2
+    assert await pool.fetchval("SELECT import_id FROM file_import") == report.import_ids["S1"]
+    assert await pool.fetchval("SELECT count(*) FROM file_import") == 1
+
+    failures = iter([ConnectionResetError("gone")] * 99)
+    monkeypatch.setattr(factory.imports, "_patience", 0.3)
+    await record()
+    assert "Repeat the import" in str(report.stopped)
 
 
 async def test_a_database_that_stays_away_ends_the_import_and_a_repeat_goes_on(
