@@ -28,6 +28,7 @@ from app.domain.pages import Page, PageRequest, page_of
 from app.domain.periods import local_day
 from app.domain.stores import Store, is_store_code
 from app.services import inbox_folder
+from app.services.database_failures import is_database_away
 from app.services.fault_sheets import return_with_faults
 from app.services.import_reading import UnreadableFileError
 from app.services.import_report import ImportReport
@@ -307,8 +308,9 @@ class InboxService:
                 await self._return(claim, folder, taken, str(error))
             except PermissionError:
                 await self._return(claim, folder, taken, _NO_PERMISSION)
-            except Exception:
-                if claim.attempts < MOST_ATTEMPTS:
+            except Exception as error:
+                # that the database is away says nothing of the file
+                if claim.attempts < MOST_ATTEMPTS or is_database_away(error):
                     raise
                 logger.exception("inbox: a file is given up", store_id=claim.store_id)
                 await self._return(claim, folder, taken, _GIVEN_UP)

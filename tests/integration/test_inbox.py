@@ -6,10 +6,12 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import orjson
 import pytest
 
 from app.db.engine import Pool
+from app.db.imports import ImportRepository
 from app.domain.imports import FileImport, ImportState
 from app.domain.pages import PageRequest
 from app.factory import Factory
@@ -353,6 +355,26 @@ async def test_a_file_that_the_service_fails_on_is_given_up_in_the_end(
     (record,) = await records(inbox)
     assert (record.state, record.attempts) == (ImportState.FAILED, MOST_ATTEMPTS)
     assert tree(shop) == ["faults/a.ndjson", "faults/a.ndjson.txt"]
+
+
+async def test_a_file_is_not_given_up_because_the_database_was_away(
+    factory: Factory, pool: Pool, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = watch(factory, shop.parent)
+    (shop / "a.ndjson").write_bytes(lines([opened("R1")]))
+
+    async def fail(*_: object, **__: object) -> None:
+        raise asyncpg.CannotConnectNowError("the database system is starting up")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImportRepository, "note_content", fail)
+        for _ in range(MOST_ATTEMPTS + 1):
+            with pytest.raises(asyncpg.CannotConnectNowError):
+                await inbox.tick()
+    assert await inbox.tick() == 1
+    (record,) = await records(inbox)
+    assert (record.state, record.attempts) == (ImportState.DONE, MOST_ATTEMPTS + 2)
+    assert len(await check_store(pool)) == 1
 
 
 async def test_a_folder_that_may_not_be_written_is_told_once_and_the_others_go_on(
