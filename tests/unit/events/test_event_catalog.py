@@ -77,7 +77,7 @@ def test_the_catalogue_has_the_types_of_the_contract() -> None:
     complaints = "opened contacted resolved reopened contact_overdue contact_resolved"
     calls = "scheduled assigned attempted completed overdue resolved cancelled"
     assert set(CATALOG) == {
-        *(f"customer.{name}" for name in ("registered", "updated", "merged")),
+        *(f"customer.{name}" for name in ("registered", "updated", "merged", "told_apart")),
         *(f"vehicle.{name}" for name in ("registered", "transferred")),
         *(f"feed.{name}" for name in ("silent", "resumed")),
         *(f"quarantine.{name}" for name in ("growing", "settled")),
