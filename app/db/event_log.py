@@ -88,6 +88,12 @@ _READ_STAFF_NAMED = """
        AND (data ->> 'name_key' = surrogate OR data -> 'alias_keys' ? surrogate)
      GROUP BY store_id, key, surrogate
 """
+_LIST_KNOWN_AS = """
+    SELECT staff_no FROM staff
+     WHERE store_id = $1
+       AND (jsonb_path_exists(state, '$.name_keys.* ? (@ == $key)', $2)
+            OR jsonb_path_exists(state, '$.alias_keys.*[*] ? (@ == $key)', $2))
+"""
 _READ_HEADINGS = """
     SELECT seq, type, occurred_at, recorded_at FROM event
      WHERE store_id = $1 AND seq > $2 AND seq <= $3 AND type = ANY($4) ORDER BY seq
@@ -447,6 +453,12 @@ class EventLog:
         """Read (staff number, surrogate) of all whom a registration ever gave these."""
         rows = await self._connection.fetch(_READ_STAFF_NAMED, store_id, list(surrogates))
         return [(row["key"], row["surrogate"]) for row in rows]
+
+    async def list_known_as(self, store_id: str, surrogate: str) -> list[str]:
+        """List the staff numbers of all whose name or alias it is."""
+        names = orjson.dumps({"key": surrogate}).decode()
+        rows = await self._connection.fetch(_LIST_KNOWN_AS, store_id, names)
+        return [row["staff_no"] for row in rows]
 
     async def read_headings(
         self, store_id: str, *, after: int, upto: int, types: Collection[str]

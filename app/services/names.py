@@ -18,7 +18,6 @@ from app.domain.follow_up import FollowUp
 from app.domain.mentions import KnownNames, with_members
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.repair_order import RepairOrder
-from app.domain.staff import Staff
 from app.services.appender import Appender
 from app.services.desk import Caller, PersonalFields
 from app.services.door import Door
@@ -186,24 +185,21 @@ class NameService:
                 "staff-number",
                 "A text of this form is a staff number wherever it is sent, never a name.",
             )
-        known = await self.known(store_id)
+        key = surrogate or self._door.naming(store_id).key_of(alias or "")
+        keys = [] if key is None else [key]
         given: list[NewEvent] = []
-        keys: list[str] = []
 
         def decide(context: CommandContext) -> list[NewEvent]:
             caller.check_version(context, Kind.STAFF, staff_no)
             event = self._registration(store_id, staff_no, alias, surrogate, context.now)
-            keys[:] = _alias_keys(event)
-            others = [other for other in known.owners(keys[0]) if other != staff_no]
-            if others:
+            known_as = context.known_as(keys[0])
+            if others := [other for other in known_as if other != staff_no]:
                 raise ConflictError(
                     f"That is the name of {' and '.join(others)} already. A name of two stands "
                     "for neither: retract the registration that gave it to the wrong one.",
                     state="taken",
                 )
-            state = context.find(Kind.STAFF, staff_no)
-            has = isinstance(state, Staff) and keys[0] in state.known_as
-            given[:] = [] if has else [event]
+            given[:] = [] if staff_no in known_as else [event]
             return given
 
         def answer(context: CommandContext) -> Answer:
@@ -219,6 +215,7 @@ class NameService:
             Command(
                 store_id,
                 reads={(Kind.STAFF, staff_no)},
+                whose_name=keys,
                 decide=decide,
                 render=answer,
                 idempotency=caller.idempotency,
