@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from app.domain.access import Peer, Principal, Scope
 from app.domain.errors import UnauthenticatedError
+from app.domain.events.names import MAX_ALIAS
 from app.domain.pages import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -166,6 +167,15 @@ class Listing(BaseModel, Generic[Item]):
 def next_cursor(page: DomainPage[Any]) -> str | None:
     """The cursor behind a page, None at the end of the list."""
     return None if page.next_after is None else encode_cursor(page.next_after)
+
+
+def StaffQuery(what: str) -> Any:  # noqa: N802 - reads as the Query that it makes
+    """Describe a filter that names a member of staff."""
+    return Query(
+        max_length=MAX_ALIAS,
+        description=f"{what}: staff number, `~...` of a name that nobody knows yet, or the name "
+        "itself, for keys with `personal:read`",
+    )
 
 
 FactoryDep = Annotated[Factory, Depends(get_factory)]

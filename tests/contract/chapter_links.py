@@ -82,3 +82,16 @@ def links() -> Iterator[Example | Interlude]:
         path=f"{SHOP}/work-lists/split-customers",
         query={"answered": "true"},
     )
+    yield Example(
+        name="list_repair_orders.by-name",
+        summary="Of an advisor who is known by name alone 按姓名查询",
+        path=f"{SHOP}/repair-orders",
+        query={"advisor": "示例 顾问丙"},
+    )
+    yield Example(
+        name="list_repair_orders.nobody",
+        summary="Nobody has that name 无人叫此名",
+        path=f"{SHOP}/repair-orders",
+        query={"advisor": "示例 顾问丁"},
+        status=422,
+    )
