@@ -125,7 +125,7 @@ _MERGED_WITH = """
       JOIN customer c ON c.store_id = $1 AND c.surviving_no = root.customer_no
 """
 _FIND_TARGETS = """
-    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id
+    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id, e.correlation_id
       FROM unnest($2::text[], $3::text[]) AS r (source, event_id)
       JOIN event e ON e.store_id = $1 AND e.source = r.source AND e.event_id = r.event_id
 """
@@ -221,6 +221,7 @@ class Target:
 
     Attributes:
         evidence: Id of the snapshot that it was read out of, if it was.
+        evidence_source: Source of that snapshot, where it was kept.
     """
 
     source: str
@@ -229,6 +230,7 @@ class Target:
     key: str
     subject: str
     evidence: str | None = None
+    evidence_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +385,7 @@ class EventLog:
                 key=row["key"],
                 subject=row["subject"],
                 evidence=row["causation_id"],
+                evidence_source=row["correlation_id"],
             )
             for row in rows
         }

@@ -61,6 +61,7 @@ def row_of(event: NewEvent, **changes: Any) -> dict[str, Any]:
         "data": event.data.decode(),
         "content_hash": event.content_hash,
         "causation_id": event.causation_id,
+        "correlation_id": event.correlation_id,
     } | changes
 
 
@@ -300,6 +301,7 @@ def test_a18_what_is_in_the_log_can_be_read_without_what_lies_beside(known: Even
         "data": data.decode(),
         "content_hash": b"",
         "causation_id": None,
+        "correlation_id": None,
     }
     event = stored_event(row)
     assert isinstance(event, Event)
