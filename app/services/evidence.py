@@ -93,7 +93,8 @@ def _evidence(
 ) -> Evidence:
     """Find the snapshot that an event was read out of.
 
-    Where an older version did not keep its source: of that id, of two sources' the one that stands.
+    Where an older version did not keep its source: the one of that id; of two sources' the one
+    that stands.
     """
     named = [
         snapshot
