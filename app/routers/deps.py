@@ -23,6 +23,7 @@ from app.domain.pages import (
 )
 from app.domain.pages import Page as DomainPage
 from app.factory import Factory
+from app.routers.query_names import refuse_unknown
 from app.telemetry import PRINCIPAL_KEY
 
 Item = TypeVar("Item")
@@ -85,10 +86,11 @@ class Requires(SecurityBase):
         )
 
     async def __call__(self, request: Request) -> Principal:
-        """Let the caller through, or refuse."""
+        """Let the caller through with what the operation takes, or refuse."""
         principal = await authenticate(request)
         request.scope[PRINCIPAL_KEY] = principal.name
         principal.require(self.scopes, request.path_params.get("store_id"))
+        refuse_unknown(request)
         return principal
 
 
@@ -130,8 +132,9 @@ class HotRoute(APIRoute):
         return handle
 
 
-async def _public() -> None:
+async def _public(request: Request) -> None:
     """Mark a route that anyone may call."""
+    refuse_unknown(request)
 
 
 PUBLIC: Final = Depends(_public)

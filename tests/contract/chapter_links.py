@@ -95,3 +95,10 @@ def links() -> Iterator[Example | Interlude]:
         query={"advisor": "示例 顾问丁"},
         status=422,
     )
+    yield Example(
+        name="list_repair_orders.unknown-parameter",
+        summary="A slip in the name of a filter 查询参数拼写错误",
+        path=f"{SHOP}/repair-orders",
+        query={"adviser": "A07"},
+        status=422,
+    )
