@@ -35,7 +35,7 @@ def refuse_unknown(request: Request) -> None:
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         faults = [_fault(name, known) for name in unknown[:_MOST_NAMED]]
-        raise InvalidInputError(faults, _words(known))
+        raise InvalidInputError(faults, f"Unknown query parameter. {_words(known)}")
 
 
 def query_names(route: APIRoute) -> set[str]:
