@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 from typing import Any, Final, cast
 
 from app.db.links import LinkRepository
@@ -38,7 +39,8 @@ from app.services.stores import StoreDirectory
 from app.services.units import Answer, Command, CommandContext
 
 CANDIDATES: Final = 200
-"""VINs that are looked at in one go for split files."""
+MOST_CANDIDATES: Final = 3_200
+"""VINs that are looked at in one go for split files: few first, more where most are answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +133,13 @@ class SplitCustomerService:
         key = page.key(str)
         after = None if key is None else cast("str", key[0])
         found: list[SplitView] = []
+        candidates = CANDIDATES
         while len(found) <= page.limit:
-            vins = await self._links.list_of_several(store_id, after=after, limit=CANDIDATES)
+            vins = await self._links.list_of_several(store_id, after=after, limit=candidates)
             if not vins:
                 break
             found += await self._find(store_id, vins, names, answered=answered)
-            after = vins[-1]
+            after, candidates = vins[-1], min(4 * candidates, MOST_CANDIDATES)
         return page_of(found, page.limit, lambda view: (view.vin,))
 
     async def merge(
@@ -332,9 +335,9 @@ def _view(
             for customer_no in customers
         ],
         told_apart=[
-            ToldApart(sorted(pair), *said)
-            for pair, said in sorted(apart.items(), key=lambda each: sorted(each[0]))
-            if pair <= {*customers}
+            ToldApart(pair, *said)
+            for pair in combinations(customers, 2)
+            if (said := apart.get(frozenset(pair))) is not None
         ],
     )
 

@@ -8,6 +8,7 @@ import pytest
 from app.db.engine import Pool
 from app.domain.access import Scope
 from app.factory import Factory
+from app.services import split_customers
 from tests.api.conftest import Connect, Issue
 from tests.support.facts import event, opened
 from tests.support.logs import check_store, read_log
@@ -139,6 +140,43 @@ async def test_a_merger_afterwards_overrules_and_what_is_known_goes_on_under_the
     await retract(factory, "K1", {"source": back.source, "id": back.id})
     assert await vins(client) == []  # K1 is somebody else than K2, who is K3 now
     await check_store(pool)
+
+
+async def test_pages_go_on_past_any_number_of_answered_cars(
+    client: httpx.AsyncClient, factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(split_customers, "CANDIDATES", 1)
+    monkeypatch.setattr(split_customers, "MOST_CANDIDATES", 2)
+    cars = [f"CAR-{number}" for number in range(9)]
+    moments = iter(range(10, 60))
+    await outcomes(
+        factory,
+        *(
+            opened(
+                f"{car}-{customer_no}",
+                f"2026-06-10T09:{next(moments)}:00+08:00",
+                customer_no=customer_no,
+                vin=car,
+            )
+            for car in cars
+            for customer_no in ("K1", "K2" if car < "CAR-7" else "K3")
+        ),
+    )
+    await tell(client, "K1", "K2")
+    assert await pages(client) == ["CAR-7", "CAR-8"]
+    assert await pages(client, answered="true") == [*cars[:7], VIN, ODD]
+
+
+async def pages(client: httpx.AsyncClient, **query: Any) -> list[str]:
+    """All that the list has, one item a page."""
+    found: list[str] = []
+    page: dict[str, Any] | None = {"limit": 1, **query}
+    while page is not None:
+        answer = (await client.get(LIST, params=page)).json()
+        found += [item["vin"] for item in answer["items"]]
+        cursor = answer["next_cursor"]
+        page = None if cursor is None else {**page, "cursor": cursor}
+    return found
 
 
 async def test_what_can_not_be_told_apart_is_refused_in_words(
