@@ -5,7 +5,7 @@ from itertools import combinations, pairwise, permutations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.customer import Customer, Distinction
@@ -286,6 +286,7 @@ pairs_of = st.sets(st.sampled_from([*map(frozenset, combinations("ABCD", 2))]))
 comings = st.lists(st.tuples(st.integers(0, 27), st.sampled_from("ABCD")), max_size=8)
 
 
+@settings(deadline=None)
 @given(comings, st.lists(st.integers(0, 27), max_size=2), pairs_of)
 def test_who_is_told_apart_explains_a_span_only_if_all_of_it_are(
     visits: list[tuple[int, str]], sales: list[int], apart: set[frozenset[str]]
