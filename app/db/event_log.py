@@ -92,6 +92,12 @@ _READ_STAFF_NAMED = """
        AND (data ->> 'name_key' = surrogate OR data -> 'alias_keys' ? surrogate)
      GROUP BY store_id, key, surrogate
 """
+_LIST_KNOWN_AS = """
+    SELECT staff_no FROM staff
+     WHERE store_id = $1
+       AND (jsonb_path_exists(state, '$.name_keys.* ? (@ == $key)', $2)
+            OR jsonb_path_exists(state, '$.alias_keys.*[*] ? (@ == $key)', $2))
+"""
 _READ_HEADINGS = """
     SELECT seq, type, occurred_at, recorded_at FROM event
      WHERE store_id = $1 AND seq > $2 AND seq <= $3 AND type = ANY($4) ORDER BY seq
@@ -108,7 +114,7 @@ _FIND_LATEST = """
      ) AS latest
 """
 _FIND_TARGETS = """
-    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id
+    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id, e.correlation_id
       FROM unnest($2::text[], $3::text[]) AS r (source, event_id)
       JOIN event e ON e.store_id = $1 AND e.source = r.source AND e.event_id = r.event_id
 """
@@ -175,6 +181,7 @@ class Target:
 
     Attributes:
         evidence: Id of the snapshot that it was read out of, if it was.
+        evidence_source: Source of that snapshot, where it was kept.
     """
 
     source: str
@@ -183,6 +190,7 @@ class Target:
     key: str
     subject: str
     evidence: str | None = None
+    evidence_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +325,7 @@ class EventLog:
                 key=row["key"],
                 subject=row["subject"],
                 evidence=row["causation_id"],
+                evidence_source=row["correlation_id"],
             )
             for row in rows
         }
@@ -382,6 +391,12 @@ class EventLog:
         """Read (staff number, surrogate) of all whom a registration ever gave these."""
         rows = await self._connection.fetch(_READ_STAFF_NAMED, store_id, list(surrogates))
         return [(row["key"], row["surrogate"]) for row in rows]
+
+    async def list_known_as(self, store_id: str, surrogate: str) -> list[str]:
+        """List the staff numbers of all whose name or alias it is."""
+        names = orjson.dumps({"key": surrogate}).decode()
+        rows = await self._connection.fetch(_LIST_KNOWN_AS, store_id, names)
+        return [row["staff_no"] for row in rows]
 
     async def read_headings(
         self, store_id: str, *, after: int, upto: int, types: Collection[str]

@@ -17,7 +17,15 @@ from app.domain.errors import (
 from app.domain.events.complaint import Nature, Severity
 from app.problems import responses
 from app.routers.commands import ConditionsDep, RawBodyDep, answer_of, etag
-from app.routers.deps import FactoryDep, Listing, PageDep, StoreId, next_cursor, requires
+from app.routers.deps import (
+    FactoryDep,
+    Listing,
+    PageDep,
+    StaffQuery,
+    StoreId,
+    next_cursor,
+    requires,
+)
 from app.routers.schemas.complaints import ComplaintOut, ContactIn, OpenIn, ReopenIn, ResolveIn
 from app.services.complaints import ComplaintView
 from app.services.desk import Caller
@@ -50,7 +58,7 @@ async def list_complaints(
     status: Annotated[ComplaintStatus | None, Query(description="How far it is 状态")] = None,
     nature: Annotated[Nature | None, Query(description="What it is about 性质")] = None,
     severity: Annotated[Severity | None, Query(description="How serious 严重程度")] = None,
-    responsible: Annotated[str | None, Query(max_length=32, description="Who answers")] = None,
+    responsible: Annotated[str | None, StaffQuery("Who answers for it 责任人")] = None,
     ro_number: Annotated[str | None, Query(max_length=64, description="Repair order")] = None,
     customer_no: Annotated[str | None, Query(max_length=64, description="Customer")] = None,
     due_before: Annotated[
@@ -72,6 +80,7 @@ async def list_complaints(
             "overdue": overdue,
         },
         page,
+        principal=principal,
     )
     return Listing(
         items=[ComplaintOut.of(view, principal) for view in found.items],

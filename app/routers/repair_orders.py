@@ -10,7 +10,15 @@ from app.domain.errors import NotFoundError
 from app.domain.repair_order import Stage, Status
 from app.problems import responses
 from app.routers.commands import etag
-from app.routers.deps import FactoryDep, Listing, PageDep, StoreId, next_cursor, requires
+from app.routers.deps import (
+    FactoryDep,
+    Listing,
+    PageDep,
+    StaffQuery,
+    StoreId,
+    next_cursor,
+    requires,
+)
 from app.routers.schemas.follow_ups import FollowUpOut
 from app.routers.schemas.repair_orders import RepairOrderOut, TimelineEntryOut
 
@@ -36,8 +44,8 @@ async def list_repair_orders(
     status: Annotated[Status | None, Query(description="How far the paper is 状态")] = None,
     stage: Annotated[Stage | None, Query(description="Where the car is 阶段")] = None,
     work_type: Annotated[str | None, Query(max_length=64, description="维修类型")] = None,
-    advisor: Annotated[str | None, Query(max_length=32, description="服务顾问")] = None,
-    technician: Annotated[str | None, Query(max_length=32, description="技师")] = None,
+    advisor: Annotated[str | None, StaffQuery("The service advisor 服务顾问")] = None,
+    technician: Annotated[str | None, StaffQuery("The technician 技师")] = None,
     customer_no: Annotated[str | None, Query(max_length=64, description="客户编号")] = None,
     vin: Annotated[str | None, Query(max_length=64, description="车架号")] = None,
     due_before: Annotated[
@@ -65,6 +73,7 @@ async def list_repair_orders(
             "opened_to": opened_to,
         },
         page,
+        principal=principal,
         overdue=overdue,
     )
     return Listing(

@@ -19,7 +19,7 @@ from app.db.quarantine import QuarantineRow, add_row, quarantine_row
 from app.db.state_rows import SubjectKey
 from app.domain.clocks import clocks_of
 from app.domain.errors import Fault, IdempotencyConflictError, NotFoundError
-from app.domain.events.envelope import Event, NewEvent, Reason, Rejected
+from app.domain.events.envelope import Event, Kind, NewEvent, Reason, Rejected
 from app.domain.events.follow_up import FollowUpScheduled
 from app.domain.events.item import Item
 from app.domain.events.retraction import EventRetracted
@@ -220,6 +220,10 @@ class AppendSession:
             unit.answer = await self._find_answer(unit.store_id, kept)
             if unit.answer is not None:
                 return
+        # whoever got a name since the heads were read has moved the head, and this is done again
+        for surrogate in unit.whose_name:
+            known_as = await self._log.list_known_as(unit.store_id, surrogate)
+            await self._states.load_more((unit.store_id, Kind.STAFF, key) for key in known_as)
         context = CommandContext(self._states.states, self._stores[unit.store_id], self._now)
         events = unit.decide(context)
         await self._states.append(unit.store_id, events)

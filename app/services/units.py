@@ -11,6 +11,7 @@ from app.domain.events.envelope import Kind, NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.fold import State
 from app.domain.quarantine import SERVICE, Actor
+from app.domain.staff import Staff
 from app.domain.stores import Store
 
 Reparse = Callable[[Item, datetime], NewEvent | Rejected]
@@ -93,6 +94,7 @@ class Command:
 
     Attributes:
         reads: Subjects that `decide` looks at.
+        whose_name: Surrogates of names; `decide` looks at whose they are.
         decide: Gives the events; raises a `DomainError` where the state forbids the command.
         render: Gives the answer, from the states after the events.
     """
@@ -101,6 +103,7 @@ class Command:
     reads: Collection[tuple[Kind, str]]
     decide: Callable[["CommandContext"], Sequence[NewEvent]]
     render: Callable[["CommandContext"], Answer]
+    whose_name: Collection[str] = ()
     idempotency: Idempotency | None = None
     answer: Answer | None = None
     weight: int = 1
@@ -163,6 +166,16 @@ class CommandContext:
         """Find the state of a subject among those that the command reads."""
         entry = self.states.get((self.store.store_id, kind, key))
         return None if entry is None else entry[1]
+
+    def known_as(self, surrogate: str) -> list[str]:
+        """List the staff numbers of those whose name it is, of whom the command reads."""
+        return sorted(
+            state.staff_no
+            for (store_id, _, _), (_, state) in self.states.items()
+            if isinstance(state, Staff)
+            and store_id == self.store.store_id
+            and surrogate in state.known_as
+        )
 
     def version(self, kind: Kind, key: str) -> int:
         """Get the version of a subject: the seq of the last event that touched it, 0 if none."""

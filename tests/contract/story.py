@@ -12,6 +12,7 @@ from tests.contract import chapter_bulk, chapter_desk, chapter_snapshots
 from tests.contract.chapter_feeds import feeds
 from tests.contract.chapter_imports import imports
 from tests.contract.chapter_linking import linking
+from tests.contract.chapter_links import links
 from tests.contract.chapter_mappings import mappings
 from tests.contract.chapter_names import names
 from tests.contract.stage import Example, Stage
@@ -62,6 +63,7 @@ def story() -> Iterator[Example | Interlude]:
     yield from feeds()
     yield from linking()
     yield from chapter_desk.chapter()
+    yield from links()
 
 
 def _process() -> Iterator[Example | Interlude]:

@@ -68,6 +68,12 @@ _TYPES: Final = (
         "customer.merged", Kind.CUSTOMER, (customer_file.CustomerMerged,), {"into": "C000120"}
     ),
     EventType(
+        "customer.told_apart",
+        Kind.CUSTOMER,
+        (customer_file.CustomerToldApart,),
+        {"others": ["C000456"], "by": "A07", "reason": "夫妻共用一辆车"},
+    ),
+    EventType(
         "vehicle.registered",
         Kind.VEHICLE,
         (customer_file.VehicleRegistered,),

@@ -110,7 +110,8 @@ def sent_for(annotation: Any, metadata: list[Any]) -> SearchStrategy[Any]:
     if kind is Literal:
         return st.sampled_from(arguments)
     if kind is list:
-        return st.lists(sent_for(arguments[0], []), max_size=3)
+        least = max((getattr(mark, "min_length", 0) for mark in metadata), default=0)
+        return st.lists(sent_for(arguments[0], []), min_size=least, max_size=3)
     return objects(annotation) if issubclass(annotation, Part) else SIMPLE[annotation]
 
 
