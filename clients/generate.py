@@ -60,7 +60,7 @@ def make_typescript_client() -> None:
     modules = TYPESCRIPT / "node_modules"
     lock = TYPESCRIPT / "package-lock.json"
     if not modules.is_dir() or modules.stat().st_mtime < lock.stat().st_mtime:
-        npm("ci", "--no-audit", "--no-fund", "--loglevel=error")
+        npm("ci", "--fetch-retries=5", "--no-audit", "--no-fund", "--loglevel=error")
         modules.touch()
     npm("run", "--silent", "generate")
     npm("run", "--silent", "build")
