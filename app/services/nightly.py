@@ -189,10 +189,14 @@ class NightlyService:
     async def _give_back(self) -> None:
         """Let go of the runs that broke off, as the database is back; nobody waits for a lease."""
         while self._broken_off:
-            now = await self._time_source.now()
-            async with self._pool.acquire() as connection:
-                await JobRepository(connection).renew(self._broken_off[-1], now - _MOMENT)
-            self._broken_off.pop()
+            run = self._broken_off.pop()
+            try:
+                now = await self._time_source.now()
+                async with self._pool.acquire() as connection:
+                    await JobRepository(connection).renew(run, now - _MOMENT)
+            except Exception:
+                self._broken_off.append(run)
+                raise
 
     async def _see_through(self, run: JobRun) -> JobRun:
         """Do a claimed run, and note what came of it."""

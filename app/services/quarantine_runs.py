@@ -228,8 +228,12 @@ class QuarantineRunService:
     async def _give_back(self) -> None:
         """Let go of the runs that broke off, as the database is back; nobody waits for a lease."""
         while self._broken_off:
-            await self._save(self._broken_off[-1], lease=-_MOMENT)
-            self._broken_off.pop()
+            run = self._broken_off.pop()
+            try:
+                await self._save(run, lease=-_MOMENT)
+            except Exception:
+                self._broken_off.append(run)
+                raise
 
     async def _taken_over(self, run: QuarantineRun) -> QuarantineRun:
         """Count what was done under this run before; a rehearsal begins anew."""

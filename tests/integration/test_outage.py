@@ -30,7 +30,7 @@ MANY = 4_000
 """Events of each way in: four chunks."""
 
 NAIVE = "2026-06-01 09:00:00"
-BULK, FILE, INBOX, REPLAYED = stores = ("BULK", "FILE", "INBOX", "REPLAYED")
+BULK, FILE, INBOX, REPLAYED = STORES = ("BULK", "FILE", "INBOX", "REPLAYED")
 NDJSON = {"Content-Type": "application/x-ndjson", "Prefer": "return=minimal"}
 
 
@@ -99,7 +99,7 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(
         transport=transport, base_url="http://127.0.0.1", timeout=120
     ) as made:
-        for store_id in stores:
+        for store_id in STORES:
             answer = await made.put(f"/v1/stores/{store_id}", json={"name": store_id})
             answer.raise_for_status()
         yield made
@@ -196,9 +196,9 @@ async def test_nothing_is_lost_or_doubled_and_all_goes_on_by_itself(
     while not any("/inbox.ndjson" in name for name in tree(tmp_path / "inbox" / INBOX / "done")):
         await asyncio.sleep(0.1)
     nights = (await client.post("/v1/jobs/nightly/runs")).json()["items"]
-    assert [night["state"] for night in nights] == ["done"] * len(stores)
+    assert [night["state"] for night in nights] == ["done"] * len(STORES)
     async with asyncpg.create_pool(server.url, min_size=1, max_size=2) as pool:
-        for store_id in stores:
+        for store_id in STORES:
             log = [event for event in await check_store(pool, store_id) if not event.own]
             assert {event.key for event in log} == {f"R{number}" for number in range(MANY)}
             assert len(log) == MANY
