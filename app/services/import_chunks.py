@@ -14,9 +14,10 @@ from app.domain.cells import shown
 from app.domain.errors import Fault
 from app.domain.events.ndjson import Lines
 from app.domain.events.wire import Message
+from app.domain.quarantine import settled_note
 from app.services.import_reading import JsonFile
 from app.services.import_report import RowFault
-from app.services.units import Quarantined
+from app.services.units import Quarantined, Settled
 
 Found = TypeVar("Found")
 
@@ -66,6 +67,21 @@ class Chunk:
     def warning_of(self, position: int, fault: Fault) -> RowFault:
         """Say where in the file something is that deserves a look."""
         return self._placed(position, fault, fault.code, is_warning=True)
+
+    def settled(self, position: int, seq: int, settled: Settled) -> RowFault:
+        """Say of what is faulty still that it was dealt with in quarantine: no fault any more."""
+        note = settled_note(seq or None)
+        return RowFault(
+            self.rows[position],
+            "",
+            note.pointer,
+            None,
+            note.code,
+            note.code,
+            note.detail,
+            settled.quarantine_id,
+            is_warning=True,
+        )
 
     def _placed(
         self,

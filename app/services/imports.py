@@ -37,7 +37,7 @@ from app.services.incoming import Incoming
 from app.services.ingest import IngestService
 from app.services.taken import Taken
 from app.services.trial import Earlier
-from app.services.units import Quarantined
+from app.services.units import Duplicate, Quarantined, Settled
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a database that is away is waited for."""
@@ -253,11 +253,15 @@ def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
         if outcome is None:
             message = "every event of a message has an outcome"
             raise RuntimeError(message)
-        store_id = outcome.store_id if isinstance(outcome, Quarantined) else item["store"]
+        match outcome:
+            case Quarantined(store_id=store_id):
+                for found in chunk.faults_of(position, outcome):
+                    report.note(found, store_id)
+            case Duplicate(seq=seq, settled=Settled(store_id=store_id) as settled):
+                report.note(chunk.settled(position, seq, settled), store_id)
+            case _:
+                store_id = item["store"]
         report.count(outcome, store_id, row=chunk.rows[position])
-        if isinstance(outcome, Quarantined):
-            for found in chunk.faults_of(position, outcome):
-                report.note(found, store_id)
         for fault in taken.warnings.get(position, ()):
             report.note(chunk.warning_of(position, fault), store_id)
     for warning in chunk.warnings:

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from app.db.known_items import KnownItems
 from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
 from app.domain.errors import PayloadTooLargeError, StrictHandlingError
@@ -38,6 +39,7 @@ class IngestService:
         *,
         appender: Appender,
         quarantine: QuarantineRepository,
+        known_items: KnownItems,
         stores: StoreDirectory,
         mappings: MappingDirectory,
         time_source: TimeSource,
@@ -47,6 +49,7 @@ class IngestService:
     ) -> None:
         self._appender = appender
         self._quarantine = quarantine
+        self._known_items = known_items
         self._stores = stores
         self._mappings = mappings
         self._time_source = time_source
@@ -78,6 +81,7 @@ class IngestService:
         if incoming.is_refused:
             await self._appender.try_out(incoming.units(), Earlier())
         elif await self._appender.submit_together(incoming.units()):
+            await self._keep(incoming)
             return incoming.taken()
         taken = incoming.taken()
         raise StrictHandlingError(
@@ -96,7 +100,10 @@ class IngestService:
         return await self.try_out(await self.read(message, principal=principal), Earlier())
 
     async def read(self, message: Message, *, principal: Principal) -> Incoming:
-        """Read a message of any length at the door, and nothing more: `take` writes it."""
+        """Read a message of any length at the door, and nothing more: `take` writes it.
+
+        What the door refuses is looked up among what was dealt with in quarantine before.
+        """
         now = await self._time_source.now()
         known = await self._known_stores(message.items, principal)
         incoming = Incoming(message, known=known, principal=principal, now=now)
@@ -105,6 +112,8 @@ class IngestService:
             incoming.add(position, event)
             if position % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
+        if sought := incoming.sought():
+            incoming.know(await self._known_items.find(sought))
         return incoming
 
     async def take(self, incoming: Incoming, turns: Turns | None = None) -> Taken:
@@ -115,7 +124,7 @@ class IngestService:
             turns: Of the stream, whose parts may be on their way at once.
         """
         units = incoming.units()
-        if len(units) == 1 and turns is None and not incoming.is_refused:
+        if len(units) == 1 and turns is None and not incoming.is_kept:
             await self._appender.submit(units[0])  # as most requests are: no task is needed
             return incoming.taken()
         submit = partial(self._appender.submit, with_others=len(units) > 1)
@@ -154,7 +163,12 @@ class IngestService:
             )
 
     async def _keep(self, incoming: Incoming) -> None:
-        """Put in quarantine what could not be read."""
-        if incoming.is_refused:
-            incoming.place(await self._quarantine.put(incoming.rows()))
+        """Put in quarantine what could not be read, or count it where it is known."""
+        if incoming.is_kept:
+            incoming.place(
+                await self._quarantine.put(
+                    incoming.rows(), incoming.again(), incoming.tally(), now=incoming.now
+                )
+            )
             self._instruments.note_refused(incoming.reasons())
+            self._instruments.note_settled(incoming.settled)

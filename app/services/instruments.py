@@ -118,6 +118,10 @@ class Instruments:
             self._quarantined.inc()
             self._reasons.labels(reason.value).inc()
 
+    def note_settled(self, times: int) -> None:
+        """Note what the door refused, but was dealt with in quarantine before."""
+        self._duplicate.inc(times)
+
     def note_request(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Note an answer; `route` is the template of its path, None where none fits."""
         key = (method, route or "", status // 100)

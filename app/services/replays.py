@@ -10,13 +10,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.db.quarantine import FoundAgain, Place, QuarantineRepository
+from app.db.quarantine import FoundAgain, QuarantineRepository
 from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.quarantine import (
     SERVICE,
     Actor,
     Correction,
+    Place,
     QuarantinedItem,
     corrected,
     faults_of,

@@ -25,10 +25,29 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """What was done in quarantine with the same before.
+
+    Attributes:
+        quarantine_id: Of the item.
+        store_id: Where what came again would have lain, or `NO_STORE`.
+    """
+
+    quarantine_id: str
+    store_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The same event is in the log already; with seq 0 in what was only tried, before it."""
+    """The same event is in the log already; with seq 0 in what was only tried, before it.
+
+    Attributes:
+        settled: Where it is faulty still, but was dealt with in quarantine; the seq is that of the
+            event that it became there, 0 if it was thrown away.
+    """
 
     seq: int
+    settled: Settled | None = None
 
 
 @dataclass(slots=True)
@@ -40,6 +59,11 @@ class Quarantined:
     store_id: str
     body_hash: bytes
     quarantine_id: str = ""
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """Where it lies, and what it is told by there."""
+        return self.store_id, self.body_hash
 
 
 Outcome = Accepted | Duplicate | Quarantined
