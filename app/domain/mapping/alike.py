@@ -6,7 +6,8 @@ text. Nothing that two rows can differ in is left out: a row that changed is ano
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from app.domain.mapping.unreadable import UnreadableError
 _NUMBER: Final = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?")
 _NUMBERS: Final = frozenset({"number", "count"})
 _MOMENTS: Final = frozenset({"instant", "date"})
+_FINEST: Final = {datetime: "auto", time: "seconds"}
 
 
 class RowForms:
@@ -98,10 +100,15 @@ def _number(cell: Cell) -> str | None:
 
 
 def _moment(cell: Cell, reader: MomentReader) -> str | None:
-    for read in (lambda: reader.read((cell,)), lambda: reader.time_of_day(cell)):
+    reads: Sequence[Callable[[], datetime | time | None]] = (
+        lambda: reader.read((cell,)),
+        lambda: reader.time_of_day(cell),
+    )
+    for read in reads:
         try:
             moment = read()
         except (UnreadableError, ArithmeticError, ValueError):
             continue
-        return None if moment is None else moment.isoformat()
+        # a time of day has no fraction of a second, but for what a fraction of a day leaves
+        return None if moment is None else moment.isoformat(timespec=_FINEST[type(moment)])
     return None
