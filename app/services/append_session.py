@@ -153,7 +153,7 @@ class AppendSession:
             identity = (event.store_id, event.source, event.id)
             if is_usual and kind not in _LOOKED_AT and identity not in self._identities:
                 # as most are: what follows comes to the same, in three times the time
-                seq = self._seq_after(seq)
+                seq = seq + 1
                 self._identities[identity] = seq, event.content_hash
                 accepted.append(event)
                 unit.outcomes.append(Accepted(seq))
@@ -166,7 +166,7 @@ class AppendSession:
             if same is None and is_snapshot:
                 same = await self._repeats.find(event)
             if same is None:
-                seq = self._seq_after(seq)
+                seq = seq + 1
                 self._identities[identity] = seq, event.content_hash
                 accepted.append(event)
                 if targets is not None:
@@ -176,18 +176,17 @@ class AppendSession:
             unit.outcomes.append(Accepted(seq) if same is None else Duplicate(same))
             self._quarantine.resolve(unit, position, seq if same is None else same)
             if is_snapshot:
-                again = await self._repeats.said_again(
-                    event, same, seq=seq, next_seq=self._seq_after(seq)
-                )
+                again = await self._repeats.said_again(event, same, seq=seq, next_seq=seq + 1)
                 if again is not None:
-                    seq = self._seq_after(seq)
+                    seq = seq + 1
                     accepted.append(again)
         await self._quarantine.settle(unit)
         self._watching.count(unit)
         return accepted[before:]
 
-    def _seq_after(self, seq: int) -> int:
-        return seq + 1
+    def _told(self, seq: int) -> int:
+        """The seq of an event as callers are told it."""
+        return seq
 
     def _same(self, event: NewEvent) -> int | None:
         """Find the seq of the same content under the same identity."""
@@ -202,7 +201,7 @@ class AppendSession:
             return Reason.INVALID_DATA, OURS
         known = self._identities.get((event.store_id, event.source, event.id))
         if known is not None:
-            return Reason.IDENTITY_CONFLICT, conflict(known[0])
+            return Reason.IDENTITY_CONFLICT, conflict(self._told(known[0]))
         return None if targets is None else aim(event, targets)
 
     async def _run_command(self, unit: Command) -> None:

@@ -155,6 +155,11 @@ class GroupQuarantine:
             items.append(item)
         return Facts(store_id, events, item_of=items.__getitem__, replays=replays)
 
+    def expect(self, store_id: str, aim: tuple[str, str], quarantine_id: str, item: Item) -> None:
+        """Hear of a retraction that waits for an event and is in no database."""
+        self._early[store_id, *aim][quarantine_id] = item
+        self._states.heads[store_id].waiting_retractions += 1
+
     def _waits(self, store_id: str, quarantine_id: str) -> bool:
         """Whether a retraction in quarantine waits still, as far as this group knows."""
         row = self._resolved.get((store_id, quarantine_id))

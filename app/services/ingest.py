@@ -20,6 +20,7 @@ from app.domain.events.wire import Message
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
+from app.services.earlier import Earlier
 from app.services.group_states import YIELD_EVERY
 from app.services.incoming import Incoming
 from app.services.instruments import Instruments
@@ -27,7 +28,6 @@ from app.services.mappings import MappingDirectory
 from app.services.stores import StoreDirectory
 from app.services.taken import Taken
 from app.services.time_source import TimeSource
-from app.services.trial import Earlier
 from app.services.turns import Turns
 
 
@@ -79,7 +79,8 @@ class IngestService:
         if not strict:
             return await self.take(incoming)
         if incoming.is_refused:
-            await self._appender.try_out(incoming.units(), Earlier())
+            with Earlier() as nothing:
+                await self._appender.try_out(incoming.units(), nothing)
         elif await self._appender.submit_together(incoming.units()):
             await self._keep(incoming)
             return incoming.taken()
@@ -97,7 +98,8 @@ class IngestService:
             PayloadTooLargeError: More events than a batch may have.
         """
         self._check_size(message)
-        return await self.try_out(await self.read(message, principal=principal), Earlier())
+        with Earlier() as nothing:
+            return await self.try_out(await self.read(message, principal=principal), nothing)
 
     async def read(self, message: Message, *, principal: Principal) -> Incoming:
         """Read a message of any length at the door, and nothing more: `take` writes it.

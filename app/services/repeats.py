@@ -13,7 +13,7 @@ from typing import Any
 
 from app.db.event_log import EventLog
 from app.db.state_rows import SubjectKey
-from app.domain.events.envelope import NewEvent
+from app.domain.events.envelope import Event, NewEvent
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import fold
@@ -143,9 +143,8 @@ class Repeats:
     async def _folded(self, subject: SubjectKey) -> list[Sighting]:
         """The sightings of an order of which this unit retracts something."""
         store_id, kind, key = subject
-        logged = await self._log.read_subjects(store_id, [(kind, key)])
         head = self._states.heads[store_id]
-        events = logged[kind, key] + self._states.entered_of(subject)
+        events = await self._events_of(subject) + self._states.entered_of(subject)
         events += [
             event.logged(seq, head.recorded_at)
             for seq, event in enumerate(self._accepted, start=head.seq + 1)
@@ -153,6 +152,12 @@ class Repeats:
         ]
         state = fold(kind, key, events)
         return list(state.sightings) if isinstance(state, RepairOrder) else []
+
+    async def _events_of(self, subject: SubjectKey) -> list[Event]:
+        """Read what the log has of an order."""
+        store_id, kind, key = subject
+        logged = await self._log.read_subjects(store_id, [(kind, key)])
+        return logged[kind, key]
 
     async def _until(self, event: NewEvent, sighting: Sighting) -> datetime | None:
         """Until when a snapshot was repeated, as far as the database and this group know."""

@@ -25,12 +25,12 @@ from app.domain.quarantine import (
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
+from app.services.earlier import Earlier
 from app.services.group_states import YIELD_EVERY
 from app.services.mappings import MappingDirectory
 from app.services.row_reading import RowReader
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
-from app.services.trial import Earlier
 from app.services.units import Facts, Outcome, Quarantined
 
 

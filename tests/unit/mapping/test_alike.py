@@ -107,7 +107,7 @@ _NUMBERS = st.decimals(-(10**9), 10**9, places=2, allow_nan=False)
 
 @given(left=_NUMBERS, right=_NUMBERS, text=st.text(max_size=5))
 def test_numbers_are_told_apart_by_their_value(left: Decimal, right: Decimal, text: str) -> None:
-    cells = {"工单号": f"R{text}", "里程": float(left)}
+    cells: dict[str, Cell] = {"工单号": f"R{text}", "里程": float(left)}
     assert (said(**cells) == said(**cells | {"里程": f"{right:,.2f}"})) is (left == right)
 
 
