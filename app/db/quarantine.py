@@ -135,6 +135,18 @@ _DISCARD = f"""
       FROM held
      WHERE q.store_id = held.store_id AND q.quarantine_id = held.quarantine_id
 """
+_COUNT_RETRACTION = """
+    UPDATE stream_head h SET waiting_retractions = h.waiting_retractions + 1
+      FROM quarantine q
+     WHERE h.store_id = $1 AND q.store_id = $1 AND q.quarantine_id = $2
+       AND q.reason = 'retraction-target-unknown'
+"""
+_REOPEN = """
+    UPDATE quarantine
+       SET state = 'waiting', discard_reason = NULL, resolved_at = NULL, resolved_by = NULL
+     WHERE store_id = $1 AND quarantine_id = $2 AND state = 'discarded'
+    RETURNING true
+"""
 _decode_faults = msgspec.json.Decoder(list[Fault]).decode
 _decode_corrections = msgspec.json.Decoder(list[Correction]).decode
 _decode_actor = msgspec.json.Decoder(Actor).decode
@@ -428,6 +440,21 @@ class QuarantineRepository:
             run_id,
         )
         return int(status.rpartition(" ")[2])
+
+    async def reopen(self, store_id: str, quarantine_id: str) -> bool:
+        """Let a discarded item wait again.
+
+        Returns:
+            Whether it does: not if it isn't discarded, or if the same bytes wait as another item.
+        """
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                # the head goes first, and counts rather too many than too few
+                await connection.execute(_COUNT_RETRACTION, store_id, quarantine_id)
+                done = await connection.fetchval(_REOPEN, store_id, quarantine_id)
+        except asyncpg.UniqueViolationError:
+            return False
+        return bool(done)
 
 
 def _item(row: asyncpg.Record) -> QuarantinedItem:

@@ -206,3 +206,39 @@ async def test_runs_settle_many_and_all_are_known(
     assert [each["quarantine_id"] for each in answer["results"][:-1]] == [
         item["quarantine_id"] for item in sorted(items, key=lambda item: int(item["id"][2:]))
     ]
+
+
+async def test_what_was_thrown_away_by_mistake_waits_again(
+    client: httpx.AsyncClient, pool: Pool
+) -> None:
+    item = await kept(client, BROKEN)
+    response = await client.post(f"{QUARANTINE}/{item}/reopen")
+    assert response.status_code == 409, "it waits as it is"
+    await do(client, item, "discard", reason="by mistake")
+    await send(client, BROKEN)
+    found = await do(client, item, "reopen")
+    assert (found["state"], found["discard_reason"], found["resolved_by"]) == (
+        "waiting",
+        None,
+        None,
+    )
+    assert await kept(client, BROKEN) == item
+    found = await get(client, item)
+    assert (found["seen_count"], found["again_count"]) == (2, 1)
+    assert (await do(client, item, "replay", patch=MENDED))["state"] == "replayed"
+    assert (await client.post(f"{QUARANTINE}/{item}/reopen")).status_code == 409
+    assert (await client.post(f"{QUARANTINE}/nothing/reopen")).status_code == 404
+    # a retraction waits for its target again, as if it had never been thrown away
+    target = opened("R7", event_id="e-late")
+    early = retraction(target)
+    item = await kept(client, early)
+    await do(client, item, "discard", reason="by mistake")
+    await pool.execute("UPDATE stream_head SET waiting_retractions = 0")
+    other = await kept(client, early)
+    assert (await client.post(f"{QUARANTINE}/{item}/reopen")).status_code == 409, "it waits anew"
+    await do(client, other, "discard", reason="twice is too much")
+    await pool.execute("UPDATE stream_head SET waiting_retractions = 0")
+    await do(client, item, "reopen")
+    await send(client, target)
+    assert (await get(client, item))["state"] == "replayed"
+    await check_store(pool)
