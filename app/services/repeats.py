@@ -13,7 +13,7 @@ from typing import Any
 
 from app.db.event_log import EventLog
 from app.db.state_rows import SubjectKey
-from app.domain.events.envelope import Event, NewEvent
+from app.domain.events.envelope import Event, Kind, NewEvent
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import fold
@@ -142,7 +142,7 @@ class Repeats:
 
     async def _folded(self, subject: SubjectKey) -> list[Sighting]:
         """The sightings of an order of which this unit retracts something."""
-        store_id, kind, key = subject
+        store_id, _, key = subject
         head = self._states.heads[store_id]
         events = await self._events_of(subject) + self._states.entered_of(subject)
         events += [
@@ -150,8 +150,7 @@ class Repeats:
             for seq, event in enumerate(self._accepted, start=head.seq + 1)
             if _subject(event) == subject
         ]
-        state = fold(kind, key, events)
-        return list(state.sightings) if isinstance(state, RepairOrder) else []
+        return sightings_of(key, events)
 
     async def _events_of(self, subject: SubjectKey) -> list[Event]:
         """Read what the log has of an order."""
@@ -174,6 +173,12 @@ class Repeats:
         self._relied_on.add(key)
         known = [at for at in (self._read[key], self._noted.get(key)) if at is not None]
         return max(known, default=None)
+
+
+def sightings_of(ro_number: str, events: Iterable[Event]) -> list[Sighting]:
+    """The sightings of an order that stand, from its events."""
+    state = fold(Kind.REPAIR_ORDER, ro_number, events)
+    return list(state.sightings) if isinstance(state, RepairOrder) else []
 
 
 def _subject(event: NewEvent) -> SubjectKey:

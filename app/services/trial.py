@@ -17,7 +17,7 @@ from app.domain.stores import Store
 from app.services.append_session import AppendSession
 from app.services.earlier import FIRST_SEQ, Earlier
 from app.services.group_states import GroupStates
-from app.services.repeats import Repeats
+from app.services.repeats import Repeats, sightings_of
 from app.services.units import Accepted, Duplicate, Facts, Outcome, Quarantined, Reparse
 
 
@@ -133,7 +133,7 @@ class _TrialRepeats(Repeats):
     def __init__(self, log: EventLog, states: GroupStates, earlier: Earlier) -> None:
         super().__init__(log, states)
         self._earlier = earlier
-        self._logged: dict[SubjectKey, list[Event]] = {}
+        self._before: dict[SubjectKey, list[Sighting]] = {}
 
     async def look_back(self, unit: Facts) -> None:
         """Read the orders of a unit of which something was tried before, all at once."""
@@ -143,24 +143,24 @@ class _TrialRepeats(Repeats):
             if type(event.payload) is RepairOrderSnapshot
             and self._earlier.shows((unit.store_id, event.kind, event.key))
         }
+        self._before = {}
         if orders:
             logged = await self._log.read_subjects(
                 unit.store_id, [(Kind.REPAIR_ORDER, key) for key in sorted(orders)]
             )
             for (kind, key), events in logged.items():
-                self._logged[unit.store_id, kind, key] = events
+                subject = unit.store_id, kind, key
+                tried = self._earlier.list_shown(subject)
+                self._before[subject] = sightings_of(key, events + tried)
 
     @override
     def begin(self, events: Iterable[NewEvent], accepted: Sequence[NewEvent]) -> None:
         super().begin(events, accepted)
-        self._stale |= self._orders & self._logged.keys()
+        self._views |= self._before
 
     @override
     async def _events_of(self, subject: SubjectKey) -> list[Event]:
-        logged = self._logged.get(subject)
-        if logged is None:
-            logged = await super()._events_of(subject)
-        return logged + self._earlier.list_shown(subject)
+        return await super()._events_of(subject) + self._earlier.list_shown(subject)
 
     @override
     async def _until(self, event: NewEvent, sighting: Sighting) -> datetime | None:
