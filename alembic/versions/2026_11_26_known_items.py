@@ -1,4 +1,4 @@
-"""What was settled in quarantine is known when it comes again; so is a row in another format."""
+"""What was dealt with in quarantine is known when it comes again, a row in any format."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ def upgrade() -> None:
     )
     op.add_column("quarantine", sa.Column("again_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
-        "ix_quarantine_settled_body",
+        "ix_quarantine_done_body",
         "quarantine",
         ["store_id", "body_hash"],
         unique=False,
@@ -49,7 +49,7 @@ def downgrade() -> None:
     # `append_group` stays: it is the file of the release that is installed, as after 0008
     op.drop_index("ix_quarantine_alike", table_name="quarantine")
     op.drop_index("ix_quarantine_came_to", table_name="quarantine")
-    op.drop_index("ix_quarantine_settled_body", table_name="quarantine")
+    op.drop_index("ix_quarantine_done_body", table_name="quarantine")
     op.drop_column("quarantine", "again_at")
     op.drop_column("quarantine", "again_count")
     op.drop_column("quarantine", "came_to")

@@ -442,11 +442,7 @@ class QuarantineRepository:
         return int(status.rpartition(" ")[2])
 
     async def reopen(self, store_id: str, quarantine_id: str) -> bool:
-        """Let a discarded item wait again.
-
-        Returns:
-            Whether it does: not if it isn't discarded, or if the same bytes wait as another item.
-        """
+        """Let a discarded item wait again; not if it is none, or if the same bytes wait anew."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 # the head goes first, and counts rather too many than too few

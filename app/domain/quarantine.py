@@ -225,23 +225,23 @@ class KnownItem:
         return self.store_id, self.quarantine_id
 
     @property
-    def is_settled(self) -> bool:
+    def is_done(self) -> bool:
         """Whether nobody has to look at it any more."""
         return self.state is not QuarantineState.WAITING
 
 
-SETTLED: Final = "settled-in-quarantine"
+DEALT_WITH: Final = "dealt-with-in-quarantine"
 """Code of the note about what is faulty still, but was dealt with in quarantine."""
 
 
-def settled_note(seq: int | None) -> Fault:
+def dealt_with_note(seq: int | None) -> Fault:
     """Say to the sender that what it sent is as faulty as before, and that this is known."""
     how = "was discarded" if seq is None else f"entered the log as event {seq}"
     detail = (
         f"It is faulty as before, but was dealt with in quarantine: it {how}. Nothing is left to "
         "do, but it is better corrected where it comes from."
     )
-    return Fault("", SETTLED, detail)
+    return Fault("", DEALT_WITH, detail)
 
 
 def passes(reason: Reason, awaits_store: str | None) -> bool:

@@ -153,7 +153,7 @@ class AppendSession:
             identity = (event.store_id, event.source, event.id)
             if is_usual and kind not in _LOOKED_AT and identity not in self._identities:
                 # as most are: what follows comes to the same, in three times the time
-                seq = seq + 1
+                seq += 1
                 self._identities[identity] = seq, event.content_hash
                 accepted.append(event)
                 unit.outcomes.append(Accepted(seq))
@@ -166,7 +166,7 @@ class AppendSession:
             if same is None and is_snapshot:
                 same = await self._repeats.find(event)
             if same is None:
-                seq = seq + 1
+                seq += 1
                 self._identities[identity] = seq, event.content_hash
                 accepted.append(event)
                 if targets is not None:
@@ -178,9 +178,9 @@ class AppendSession:
             if is_snapshot:
                 again = await self._repeats.said_again(event, same, seq=seq, next_seq=seq + 1)
                 if again is not None:
-                    seq = seq + 1
+                    seq += 1
                     accepted.append(again)
-        await self._quarantine.settle(unit)
+        await self._quarantine.decide(unit)
         self._watching.count(unit)
         return accepted[before:]
 

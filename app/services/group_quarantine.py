@@ -20,7 +20,7 @@ from app.domain.events.item import Item
 from app.domain.events.retraction import EventRetracted
 from app.domain.quarantine import Place, QuarantineState, Sought, passes
 from app.services.group_states import Document, GroupStates
-from app.services.units import Duplicate, Facts, Quarantined, Reparse, Settled
+from app.services.units import DealtWith, Duplicate, Facts, Quarantined, Reparse
 
 
 class GroupQuarantine:
@@ -44,13 +44,13 @@ class GroupQuarantine:
     # ---- in
 
     def refuse(self, unit: Facts, position: int, reason: Reason, fault: Fault) -> None:
-        """Refuse an event of a unit; what becomes of it is decided by `settle`."""
+        """Refuse an event of a unit; what becomes of it is decided by `decide`."""
         item = unit.item_of(position)
         outcome = Quarantined(reason, (fault,), unit.store_id, item.body_hash)
         unit.outcomes.append(outcome)
         self._refused[position] = outcome, item
 
-    async def settle(self, unit: Facts) -> None:
+    async def decide(self, unit: Facts) -> None:
         """Put what was refused of a unit into quarantine, but for what is known there already."""
         if not self._refused:
             return
@@ -70,9 +70,9 @@ class GroupQuarantine:
                 continue
             self._again[again.place] += 1
             outcome.quarantine_id = again.quarantine_id
-            if again.is_settled:
-                settled = Settled(again.quarantine_id, unit.store_id)
-                unit.outcomes[position] = Duplicate(again.seq or 0, settled)
+            if again.is_done:
+                before = DealtWith(again.quarantine_id, unit.store_id)
+                unit.outcomes[position] = Duplicate(again.seq or 0, before)
 
     def _keep(self, unit: Facts, position: int, outcome: Quarantined, item: Item) -> None:
         """Put an event in quarantine, or leave it there with what is wrong with it now."""

@@ -14,10 +14,10 @@ from app.domain.cells import shown
 from app.domain.errors import Fault
 from app.domain.events.ndjson import Lines
 from app.domain.events.wire import Message
-from app.domain.quarantine import settled_note
+from app.domain.quarantine import dealt_with_note
 from app.services.import_reading import JsonFile
 from app.services.import_report import RowFault
-from app.services.units import Quarantined, Settled
+from app.services.units import DealtWith, Quarantined
 
 Found = TypeVar("Found")
 
@@ -68,9 +68,9 @@ class Chunk:
         """Say where in the file something is that deserves a look."""
         return self._placed(position, fault, fault.code, is_warning=True)
 
-    def settled(self, position: int, seq: int, settled: Settled) -> RowFault:
+    def dealt_with(self, position: int, seq: int, dealt_with: DealtWith) -> RowFault:
         """Say of what is faulty still that it was dealt with in quarantine: no fault any more."""
-        note = settled_note(seq or None)
+        note = dealt_with_note(seq or None)
         return RowFault(
             self.rows[position],
             "",
@@ -79,7 +79,7 @@ class Chunk:
             note.code,
             note.code,
             note.detail,
-            settled.quarantine_id,
+            dealt_with.quarantine_id,
             is_warning=True,
         )
 

@@ -38,7 +38,7 @@ from app.services.import_report import ImportReport
 from app.services.incoming import Incoming
 from app.services.ingest import IngestService
 from app.services.taken import Taken
-from app.services.units import Duplicate, Quarantined, Settled
+from app.services.units import DealtWith, Duplicate, Quarantined
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a database that is away is waited for."""
@@ -260,8 +260,8 @@ def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
             case Quarantined(store_id=store_id):
                 for found in chunk.faults_of(position, outcome):
                     report.note(found, store_id)
-            case Duplicate(seq=seq, settled=Settled(store_id=store_id) as settled):
-                report.note(chunk.settled(position, seq, settled), store_id)
+            case Duplicate(seq=seq, dealt_with=DealtWith(store_id=store_id) as before):
+                report.note(chunk.dealt_with(position, seq, before), store_id)
             case _:
                 store_id = item["store"]
         report.count(outcome, store_id, row=chunk.rows[position])

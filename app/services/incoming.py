@@ -21,7 +21,7 @@ from app.domain.quarantine import (
     passes,
 )
 from app.services.taken import Taken
-from app.services.units import Duplicate, Facts, Outcome, Quarantined, Settled
+from app.services.units import DealtWith, Duplicate, Facts, Outcome, Quarantined
 
 
 @dataclass(slots=True)
@@ -46,9 +46,9 @@ class _Refused:
     known: KnownItem | None = None
 
     @property
-    def is_settled(self) -> bool:
+    def is_done(self) -> bool:
         """Whether it was dealt with before."""
-        return self.known is not None and self.known.is_settled
+        return self.known is not None and self.known.is_done
 
 
 class Incoming:
@@ -92,9 +92,9 @@ class Incoming:
             self._warnings[position] = event.warnings
 
     @property
-    def settled(self) -> int:
+    def dealt_with(self) -> int:
         """How much of it could not be read, but was dealt with before."""
-        return sum(refused.is_settled for refused in self._refused.values())
+        return sum(refused.is_done for refused in self._refused.values())
 
     def sought(self) -> list[Sought]:
         """Give what could not be read, to be looked up: it may have been dealt with before."""
@@ -112,9 +112,9 @@ class Incoming:
             if known is None or not (known.store_id == store_id or self._may(known.store_id)):
                 continue  # what lies with a store of others is none of the caller's business
             refused.known = known
-            if known.is_settled:
-                settled = Settled(known.quarantine_id, store_id)
-                self._outcomes[position] = Duplicate(known.seq or 0, settled)
+            if known.is_done:
+                before = DealtWith(known.quarantine_id, store_id)
+                self._outcomes[position] = Duplicate(known.seq or 0, before)
 
     @property
     def is_kept(self) -> bool:
@@ -124,7 +124,7 @@ class Incoming:
     @property
     def is_refused(self) -> bool:
         """Whether some of it would lie in quarantine as nobody has dealt with it."""
-        return not all(refused.is_settled for refused in self._refused.values())
+        return not all(refused.is_done for refused in self._refused.values())
 
     def units(self) -> list[Facts]:
         """Give what could be read as units of work, one for each store."""
@@ -171,14 +171,14 @@ class Incoming:
         for refused in self._refused.values():
             store_id, source = refused.outcome.store_id, refused.rejected.source
             if store_id != NO_STORE and source:
-                fate: Fate = "duplicates" if refused.is_settled else "quarantined"
+                fate: Fate = "duplicates" if refused.is_done else "quarantined"
                 tally.count(store_id, source, fate, at=self.now)
         return tally
 
     def reasons(self) -> list[Reason]:
         """Give why each of what could not be read is refused, but for what was dealt with."""
         return [
-            refused.outcome.reason for refused in self._refused.values() if not refused.is_settled
+            refused.outcome.reason for refused in self._refused.values() if not refused.is_done
         ]
 
     def place(self, placed: dict[tuple[str, bytes], str]) -> None:

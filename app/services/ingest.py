@@ -173,4 +173,4 @@ class IngestService:
                 )
             )
             self._instruments.note_refused(incoming.reasons())
-            self._instruments.note_settled(incoming.settled)
+            self._instruments.note_dealt_with(incoming.dealt_with)

@@ -119,7 +119,7 @@ class Instruments:
             self._quarantined.inc()
             self._reasons.labels(reason.value).inc()
 
-    def note_settled(self, times: int) -> None:
+    def note_dealt_with(self, times: int) -> None:
         """Note what the door refused, but was dealt with in quarantine before."""
         self._duplicate.inc(times)
 

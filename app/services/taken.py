@@ -8,8 +8,8 @@ import msgspec
 
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
-from app.domain.quarantine import settled_note
-from app.services.units import Accepted, Duplicate, Outcome, Quarantined, Settled
+from app.domain.quarantine import dealt_with_note
+from app.services.units import Accepted, DealtWith, Duplicate, Outcome, Quarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Taken:
                     accepted += 1
                     if not minimal or warnings:
                         results.append(_result(index, item, "accepted", seq, warnings))
-                case Duplicate(seq, Settled() as settled):
+                case Duplicate(seq, DealtWith() as before):
                     duplicate += 1
-                    results.append(_settled(index, item, seq, settled))
+                    results.append(_dealt_with(index, item, seq, before))
                 case Duplicate(seq):
                     duplicate += 1
                     results.append(_result(index, item, "duplicate", seq, warnings))
@@ -126,15 +126,15 @@ def _result(
     return _Result(index, item["source"], item["id"], outcome, item["store"], number, warnings)
 
 
-def _settled(index: int, item: object, seq: int, settled: Settled) -> _Result:
+def _dealt_with(index: int, item: object, seq: int, before: DealtWith) -> _Result:
     return _Result(
         index,
         *_identity(item),
         "duplicate",
-        settled.store_id or None,
+        before.store_id or None,
         str(seq) if seq else None,
-        (settled_note(seq or None),),
-        settled.quarantine_id,
+        (dealt_with_note(seq or None),),
+        before.quarantine_id,
     )
 
 

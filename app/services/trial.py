@@ -92,8 +92,8 @@ class TrialSession(AppendSession):
         match outcome:
             case Accepted():
                 return Accepted(0)
-            case Duplicate(seq, settled):
-                return Duplicate(self._told(seq), settled)
+            case Duplicate(seq, before):
+                return Duplicate(self._told(seq), before)
             case Quarantined():
                 return replace(outcome, quarantine_id="")
 

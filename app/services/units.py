@@ -25,7 +25,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class DealtWith:
     """What was done in quarantine with the same before.
 
     Attributes:
@@ -42,12 +42,12 @@ class Duplicate:
     """The same event is in the log already; with seq 0 in what was only tried, before it.
 
     Attributes:
-        settled: Where it is faulty still, but was dealt with in quarantine; the seq is that of the
-            event that it became there, 0 if it was thrown away.
+        dealt_with: Where it is faulty still, but was dealt with in quarantine; the seq is that of
+            the event that it became there, 0 if it was thrown away.
     """
 
     seq: int
-    settled: Settled | None = None
+    dealt_with: DealtWith | None = None
 
 
 @dataclass(slots=True)

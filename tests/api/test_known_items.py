@@ -85,7 +85,7 @@ async def test_what_was_corrected_is_a_duplicate_of_what_it_became(
                 "S1",
             )
             assert again["quarantine_id"] == item
-            assert [note["code"] for note in again["warnings"]] == ["settled-in-quarantine"]
+            assert [note["code"] for note in again["warnings"]] == ["dealt-with-in-quarantine"]
     assert await waiting(client) == []
     found = await get(client, item)
     assert (found["seen_count"], found["again_count"]) == (1, 4)
@@ -104,16 +104,14 @@ async def test_what_was_corrected_is_a_duplicate_of_what_it_became(
     assert [each["outcome"] for each in await send(client, third)] == ["accepted"]
 
 
-@pytest.mark.parametrize("settle", ["corrected", "discarded"])
-async def test_every_way_in_says_the_same(
-    client: httpx.AsyncClient, pool: Pool, settle: str
-) -> None:
+@pytest.mark.parametrize("how", ["corrected", "discarded"])
+async def test_every_way_in_says_the_same(client: httpx.AsyncClient, pool: Pool, how: str) -> None:
     first = opened("R2", event_id="e-first")
     conflict = first | {"data": first["data"] | {"advisor": "A2"}}
     await send(client, first)
     for sent, apply in ((BROKEN, None), (conflict, "keep-as-correction")):
         item = await kept(client, sent)
-        if settle == "discarded":
+        if how == "discarded":
             await do(client, item, "discard", reason="the list of the old system")
         elif apply is None:
             await do(client, item, "replay", patch=MENDED)
@@ -133,7 +131,7 @@ async def test_every_way_in_says_the_same(
         assert [answer[name] for name in ("accepted", "duplicate", "quarantined")] == [1, 2, 0]
         assert answer["results"][:2] == strict["results"][:2]
         for result in answer["results"][:2]:
-            assert (result["seq"] is None) is (settle == "discarded")
+            assert (result["seq"] is None) is (how == "discarded")
     assert await pool.fetchval("SELECT count(*) FROM event") == before + 2
     assert await waiting(client) == []
     # one that nobody has dealt with is refused as a whole, as ever
@@ -187,7 +185,7 @@ async def test_what_was_moved_to_its_store_is_known_where_it_came_to(
     assert theirs["quarantine_id"] != item
 
 
-async def test_runs_settle_many_and_all_are_known(
+async def test_runs_deal_with_many_and_all_are_known(
     client: httpx.AsyncClient, factory: Factory
 ) -> None:
     firsts: list[CloudEvent] = [settled(f"R{n}", event_id=f"n-{n}") for n in range(40)]

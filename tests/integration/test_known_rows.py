@@ -94,9 +94,9 @@ async def test_a_list_that_stays_wrong_is_nobodys_work_from_the_second_night_on(
         assert report.is_clean
         assert counted(report) == (2, 8, 0)
         assert [(note.row, note.code, note.is_warning) for note in notes] == [
-            (2, "settled-in-quarantine", True),
-            (3, "settled-in-quarantine", True),
-            (6, "settled-in-quarantine", True),
+            (2, "dealt-with-in-quarantine", True),
+            (3, "dealt-with-in-quarantine", True),
+            (6, "dealt-with-in-quarantine", True),
         ]
         assert [note.quarantine_id for note in notes] == [
             nobody.quarantine_id,

@@ -29,7 +29,7 @@ class Quarantine(Table, table=True):
             postgresql_where=text("state = 'waiting'"),
         ),
         Index(
-            "ix_quarantine_settled_body",
+            "ix_quarantine_done_body",
             "store_id",
             "body_hash",
             postgresql_where=text("state <> 'waiting'"),
