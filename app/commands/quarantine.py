@@ -367,7 +367,7 @@ async def _show(factory: Factory, quarantine_id: str, *, as_json: bool) -> None:
         parts.append(Text(f"{item.state} by {item.resolved_by.name} at {when}{why}"))
     if item.again_at is not None:
         parts.append(
-            Text(f"seen again {item.again_count} times since, last at {_moment(item.again_at)}")
+            Text(f"\nseen again since: {item.again_count}, last at {_moment(item.again_at)}")
         )
     if suggestions:
         table = Table("suggestion", "action", "what it does", "then nothing is wrong")
@@ -413,6 +413,7 @@ def _plain(item: QuarantinedItem) -> dict[str, Any]:
         "subject": item.subject,
         "received_at": item.received_at.isoformat(),
         "seen_count": item.seen_count,
+        "again_count": item.again_count,
         "seq": item.seq,
         "body": _body(item),
         "corrections": [made.event for made in item.corrections],
