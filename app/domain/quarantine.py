@@ -234,9 +234,19 @@ DEALT_WITH: Final = "dealt-with-in-quarantine"
 """Code of the note about what is faulty still, but was dealt with in quarantine."""
 
 
-def dealt_with_note(seq: int | None) -> Fault:
-    """Say to the sender that what it sent is as faulty as before, and that this is known."""
-    how = "was discarded" if seq is None else f"entered the log as event {seq}"
+def dealt_with_note(known: KnownItem, *, store_id: str) -> Fault:
+    """Say to the sender that what it sent is as faulty as before, and that this is known.
+
+    Args:
+        known: An item that is done.
+        store_id: Whose log the sender is told of.
+    """
+    if known.state is QuarantineState.DISCARDED:
+        how = "was discarded"
+    elif known.store_id == store_id:
+        how = f"entered the log as event {known.seq}"
+    else:
+        how = "entered the log of the store that it was found to be of"
     detail = (
         f"It is faulty as before, but was dealt with in quarantine: it {how}. Nothing is left to "
         "do, but it is better corrected where it comes from."

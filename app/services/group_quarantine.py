@@ -18,7 +18,7 @@ from app.domain.errors import Fault
 from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.events.retraction import EventRetracted
-from app.domain.quarantine import Place, QuarantineState, Sought, passes
+from app.domain.quarantine import Place, QuarantineState, Sought, dealt_with_note, passes
 from app.services.group_states import Document, GroupStates
 from app.services.units import DealtWith, Duplicate, Facts, Quarantined, Reparse
 
@@ -71,8 +71,10 @@ class GroupQuarantine:
             self._again[again.place] += 1
             outcome.quarantine_id = again.quarantine_id
             if again.is_done:
-                before = DealtWith(again.quarantine_id, unit.store_id)
-                unit.outcomes[position] = Duplicate(again.seq or 0, before)
+                note = dealt_with_note(again, store_id=unit.store_id)
+                before = DealtWith(again.quarantine_id, unit.store_id, note)
+                seq = again.seq if again.store_id == unit.store_id else None
+                unit.outcomes[position] = Duplicate(seq or 0, before)
 
     def _keep(self, unit: Facts, position: int, outcome: Quarantined, item: Item) -> None:
         """Put an event in quarantine, or leave it there with what is wrong with it now."""

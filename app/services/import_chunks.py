@@ -14,7 +14,6 @@ from app.domain.cells import shown
 from app.domain.errors import Fault
 from app.domain.events.ndjson import Lines
 from app.domain.events.wire import Message
-from app.domain.quarantine import dealt_with_note
 from app.services.import_reading import JsonFile
 from app.services.import_report import RowFault
 from app.services.units import DealtWith, Quarantined
@@ -68,9 +67,9 @@ class Chunk:
         """Say where in the file something is that deserves a look."""
         return self._placed(position, fault, fault.code, is_warning=True)
 
-    def dealt_with(self, position: int, seq: int, dealt_with: DealtWith) -> RowFault:
+    def dealt_with(self, position: int, before: DealtWith) -> RowFault:
         """Say of what is faulty still that it was dealt with in quarantine: no fault any more."""
-        note = dealt_with_note(seq or None)
+        note = before.note
         return RowFault(
             self.rows[position],
             "",
@@ -79,7 +78,7 @@ class Chunk:
             note.code,
             note.code,
             note.detail,
-            dealt_with.quarantine_id,
+            before.quarantine_id,
             is_warning=True,
         )
 

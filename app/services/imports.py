@@ -260,8 +260,8 @@ def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
             case Quarantined(store_id=store_id):
                 for found in chunk.faults_of(position, outcome):
                     report.note(found, store_id)
-            case Duplicate(seq=seq, dealt_with=DealtWith(store_id=store_id) as before):
-                report.note(chunk.dealt_with(position, seq, before), store_id)
+            case Duplicate(dealt_with=DealtWith(store_id=store_id) as before):
+                report.note(chunk.dealt_with(position, before), store_id)
             case _:
                 store_id = item["store"]
         report.count(outcome, store_id, row=chunk.rows[position])

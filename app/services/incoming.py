@@ -17,6 +17,7 @@ from app.domain.quarantine import (
     KnownItem,
     Place,
     Sought,
+    dealt_with_note,
     faults_of,
     passes,
 )
@@ -113,7 +114,8 @@ class Incoming:
                 continue  # what lies with a store of others is none of the caller's business
             refused.known = known
             if known.is_done:
-                before = DealtWith(known.quarantine_id, store_id)
+                note = dealt_with_note(known, store_id=known.store_id)
+                before = DealtWith(known.quarantine_id, known.store_id, note)
                 self._outcomes[position] = Duplicate(known.seq or 0, before)
 
     @property

@@ -8,7 +8,6 @@ import msgspec
 
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
-from app.domain.quarantine import dealt_with_note
 from app.services.units import Accepted, DealtWith, Duplicate, Outcome, Quarantined
 
 
@@ -133,7 +132,7 @@ def _dealt_with(index: int, item: object, seq: int, before: DealtWith) -> _Resul
         "duplicate",
         before.store_id or None,
         str(seq) if seq else None,
-        (dealt_with_note(seq or None),),
+        (before.note,),
         before.quarantine_id,
     )
 

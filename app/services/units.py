@@ -30,11 +30,13 @@ class DealtWith:
 
     Attributes:
         quarantine_id: Of the item.
-        store_id: Where what came again would have lain, or `NO_STORE`.
+        store_id: Whose the item is, as far as the sender is told, or `NO_STORE`.
+        note: Says so to the sender.
     """
 
     quarantine_id: str
     store_id: str
+    note: Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Duplicate:
 
     Attributes:
         dealt_with: Where it is faulty still, but was dealt with in quarantine; the seq is that of
-            the event that it became there, 0 if it was thrown away.
+            the event that it became there, 0 if it was thrown away or is of another store.
     """
 
     seq: int

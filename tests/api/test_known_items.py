@@ -176,9 +176,21 @@ async def test_what_was_moved_to_its_store_is_known_where_it_came_to(
     done = await do(client, item, "replay", patch=MENDED)
     assert done["state"] == "replayed"
     (again,) = await send(client, nameless)
-    assert (again["outcome"], again["seq"], again["store"]) == ("duplicate", done["seq"], None)
+    assert (again["outcome"], again["seq"], again["store"]) == ("duplicate", done["seq"], "S1")
     # whoever may not see that store is told nothing of it
     await add_store(factory, "S2")
+    odd = opened("R5", event_id="odd")
+    await send(client, odd)
+    other = odd | {"data": odd["data"] | {"advisor": "A9"}}
+    item = await kept(client, other)
+    moved = [
+        {"op": "replace", "path": "/store", "value": "S2"},
+        {"op": "replace", "path": "/id", "value": "odd-2"},
+    ]
+    assert (await do(client, item, "replay", patch=moved))["store_id"] == "S2"
+    (again,) = await send(client, other)
+    assert (again["outcome"], again["seq"], again["store"]) == ("duplicate", None, "S1")
+    assert "of the store that it was found to be of" in again["warnings"][0]["detail"]
     bound = await connect(await issue(Scope.EVENTS_WRITE, stores=["S2"]))
     (theirs,) = await send(bound, nameless)
     assert theirs["outcome"] == "quarantined"
