@@ -117,3 +117,23 @@ def test_moments_are_told_by_the_second(moment: datetime) -> None:
     written = f"{moment:%Y/%m/%d %H:%M:%S}"
     assert said(日期=moment) == said(日期=written)
     assert said(日期=moment) != said(日期=moment + timedelta(seconds=1))
+
+
+def test_records_are_told_by_all_that_they_hold() -> None:
+    mapping = read_mapping("""
+source: /dms/x
+version: 1
+emits:
+  - type: repair_order.opened
+    subject: {path: header.number}
+    time: opened
+    fields: {odometer_km: {path: header.km}}
+""")
+    records: list[dict[str, Any]] = [
+        {"header": {"number": "R1", "km": 5}, "opened": "2026-01-05"},
+        {"opened": "2026/1/5", "header": {"km": 5, "number": "R1"}},
+        {"header": {"number": "R1", "km": "5"}, "opened": "2026-01-05"},
+    ]
+    one, same, other = (mapping.alike([Row(1, record)], "S1") for record in records)
+    assert one == same
+    assert one != other
