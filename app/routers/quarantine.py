@@ -189,3 +189,23 @@ async def discard_quarantined(
     """Throw an item away, with the reason; its bytes stay on record."""
     item = await factory.quarantine.discard(quarantine_id, reason=body.reason, principal=principal)
     return QuarantinedItemDetail.detail_of(item, (), principal)
+
+
+@router.post(
+    "/{quarantine_id}/reopen",
+    operation_id="reopen_quarantined",
+    summary="Let a discarded item wait again 撤销丢弃",
+    responses=responses(NotFoundError, ConflictError),
+)
+async def reopen_quarantined(
+    quarantine_id: QuarantineId,
+    factory: FactoryDep,
+    principal: Annotated[Principal, requires(Scope.QUARANTINE_WRITE)],
+) -> QuarantinedItemDetail:
+    """Let an item wait again that was discarded by mistake.
+
+    As long as it is discarded, the same bytes are answered as a duplicate and counted here.
+    """
+    item = await factory.quarantine.reopen(quarantine_id, principal=principal)
+    suggestions = await factory.quarantine.suggest(item)
+    return QuarantinedItemDetail.detail_of(item, suggestions, principal)

@@ -75,7 +75,13 @@ class RowChunks:
             cells[one.number] = one.rows[0].cells
             if one.faults:
                 position = len(items)
-                item = row_item(one.rows, source=source, store_id=store_id, file_time=file_time)
+                item = row_item(
+                    one.rows,
+                    source=source,
+                    store_id=store_id,
+                    file_time=file_time,
+                    alike=self._mapping.alike(one.rows, store_id),
+                )
                 items.append(rejected_row(one.rows, one.faults, source=source, store_id=store_id))
                 parts.append(item.body)
                 rows.append(one.number)

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
 from app.domain.errors import ConflictError, Fault, InvalidInputError, NotFoundError
@@ -32,6 +34,8 @@ from app.services.suggestions import SuggestionService
 from app.services.time_source import TimeSource
 
 Patch = Sequence[Mapping[str, Any]]
+
+logger = structlog.get_logger(__name__)
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -160,6 +164,28 @@ class QuarantineService:
             item.home, [quarantine_id], reason=reason, by=Actor.of(principal), now=now
         ):
             raise _not_waiting(await self.get(quarantine_id, principal=principal))
+        return await self.get(quarantine_id, principal=principal)
+
+    async def reopen(self, quarantine_id: str, *, principal: Principal) -> QuarantinedItem:
+        """Let an item wait again that was thrown away by mistake.
+
+        Raises:
+            ConflictError: It was not thrown away, or the same waits as another item.
+            NotFoundError: There is no such item.
+        """
+        item = await self.get(quarantine_id, principal=principal)
+        if not await self._repository.reopen(item.home, quarantine_id):
+            raise ConflictError(
+                f"Item {quarantine_id} is {item.state}, or the same waits as another item: only "
+                "what was discarded can wait again.",
+                state=item.state,
+            )
+        logger.info(
+            "a discarded item waits again",
+            quarantine_id=quarantine_id,
+            by=principal.name,
+            was_discarded_because=item.discard_reason,
+        )
         return await self.get(quarantine_id, principal=principal)
 
     async def _repair(self, item: QuarantinedItem, names: Sequence[str]) -> Suggestion:

@@ -33,11 +33,11 @@ from app.domain.quarantine import (
 )
 from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
 from app.services.database_failures import is_answer_lost
+from app.services.earlier import Earlier
 from app.services.quarantine import Correcting, narrowed
 from app.services.replays import Attempt, ReplayService
 from app.services.suggestions import SuggestionService
 from app.services.time_source import TimeSource
-from app.services.trial import Earlier
 
 PART: Final = 500
 """Items that are handled in one go."""
@@ -195,18 +195,18 @@ class QuarantineRunService:
         """See a claimed run through."""
         try:
             run = await self._taken_over(run)
-            earlier = Earlier()
-            while run.state is QuarantineRunState.RUNNING:
-                items = await self._repository.list_page(
-                    run.filter,
-                    after=run.position or None,
-                    until=run.until_id,
-                    not_of_run=None if run.dry_run else run.run_id,
-                    limit=PART,
-                )
-                if not items:
-                    return await self._finish(run, QuarantineRunState.FINISHED)
-                run = await self._handle(run, items, earlier)
+            with Earlier() as earlier:
+                while run.state is QuarantineRunState.RUNNING:
+                    items = await self._repository.list_page(
+                        run.filter,
+                        after=run.position or None,
+                        until=run.until_id,
+                        not_of_run=None if run.dry_run else run.run_id,
+                        limit=PART,
+                    )
+                    if not items:
+                        return await self._finish(run, QuarantineRunState.FINISHED)
+                    run = await self._handle(run, items, earlier)
         except asyncio.CancelledError:
             # the process stops: another one, or the next start, goes on at once
             await asyncio.shield(self._save(run, lease=timedelta()))

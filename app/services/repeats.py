@@ -13,7 +13,7 @@ from typing import Any
 
 from app.db.event_log import EventLog
 from app.db.state_rows import SubjectKey
-from app.domain.events.envelope import NewEvent
+from app.domain.events.envelope import Event, Kind, NewEvent
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import fold
@@ -142,17 +142,21 @@ class Repeats:
 
     async def _folded(self, subject: SubjectKey) -> list[Sighting]:
         """The sightings of an order of which this unit retracts something."""
-        store_id, kind, key = subject
-        logged = await self._log.read_subjects(store_id, [(kind, key)])
+        store_id, _, key = subject
         head = self._states.heads[store_id]
-        events = logged[kind, key] + self._states.entered_of(subject)
+        events = await self._events_of(subject) + self._states.entered_of(subject)
         events += [
             event.logged(seq, head.recorded_at)
             for seq, event in enumerate(self._accepted, start=head.seq + 1)
             if _subject(event) == subject
         ]
-        state = fold(kind, key, events)
-        return list(state.sightings) if isinstance(state, RepairOrder) else []
+        return sightings_of(key, events)
+
+    async def _events_of(self, subject: SubjectKey) -> list[Event]:
+        """Read what the log has of an order."""
+        store_id, kind, key = subject
+        logged = await self._log.read_subjects(store_id, [(kind, key)])
+        return logged[kind, key]
 
     async def _until(self, event: NewEvent, sighting: Sighting) -> datetime | None:
         """Until when a snapshot was repeated, as far as the database and this group know."""
@@ -169,6 +173,12 @@ class Repeats:
         self._relied_on.add(key)
         known = [at for at in (self._read[key], self._noted.get(key)) if at is not None]
         return max(known, default=None)
+
+
+def sightings_of(ro_number: str, events: Iterable[Event]) -> list[Sighting]:
+    """The sightings of an order that stand, from its events."""
+    state = fold(Kind.REPAIR_ORDER, ro_number, events)
+    return list(state.sightings) if isinstance(state, RepairOrder) else []
 
 
 def _subject(event: NewEvent) -> SubjectKey:

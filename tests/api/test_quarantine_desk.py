@@ -288,12 +288,15 @@ async def test_a_conflict_is_kept_as_a_correction_with_the_old_event_retracted(
     ]
     order = (await client.get("/v1/stores/S1/repair-orders/R1")).json()
     assert order["status"] == "settled"
-    # the same once more changes nothing
-    await send(client, other)
-    (again,) = await ids(client)
-    assert [each["name"] for each in (await get(client, again))["suggestions"]] == [
-        "keep-as-correction"
-    ]
+    # the same once more changes nothing, and is nobody's work
+    (again,) = await send(client, other)
+    assert (again["outcome"], again["seq"]) == ("duplicate", done["seq"])
+    assert again["quarantine_id"] == item
+    assert await ids(client) == []
+    # another content under the first identity is a matter of its own
+    third = first | {"data": {"amounts": {"labor": 260}}}
+    found = await get(client, await quarantined(client, third))
+    assert [each["name"] for each in found["suggestions"]] == ["keep-as-correction"]
 
 
 async def test_a_conflict_about_nothing_is_said_to_be_so(client: httpx.AsyncClient) -> None:

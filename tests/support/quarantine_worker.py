@@ -17,8 +17,8 @@ from app.domain.quarantine import QuarantinedItem
 from app.domain.quarantine_runs import QuarantineRun
 from app.factory import open_factory
 from app.services import quarantine_runs
+from app.services.earlier import Earlier
 from app.services.time_source import MovableTimeSource
-from app.services.trial import Earlier
 from app.settings import Settings
 
 

@@ -74,7 +74,7 @@ class MomentReader:
                 return moment
         moment = self._one(filled[0])
         for cell in filled[1:]:
-            day_time = self._time_of_day(cell)
+            day_time = self.time_of_day(cell)
             moment = moment.replace(
                 hour=day_time.hour, minute=day_time.minute, second=day_time.second
             )
@@ -115,7 +115,12 @@ class MomentReader:
         return _whole_seconds(self._epoch + timedelta(days=days))
 
     @staticmethod
-    def _time_of_day(cell: Cell) -> time:
+    def time_of_day(cell: Cell) -> time:
+        """Read a time of day.
+
+        Raises:
+            UnreadableError: It is something else.
+        """
         if isinstance(cell, time):
             return cell
         if isinstance(cell, datetime):
