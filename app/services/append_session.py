@@ -185,10 +185,9 @@ class AppendSession:
             unit.outcomes.append(Accepted(seq) if same is None else Duplicate(same))
             self._resolve(unit, position, seq if same is None else same)
             if is_snapshot:
-                again = await self._repeats.said_again(
-                    event, same, seq=seq, next_seq=self._seq_after(seq)
-                )
-                if again is not None:
+                for again in await self._repeats.said_again(
+                    event, same, next_seq=self._seq_after(seq)
+                ):
                     seq = self._seq_after(seq)
                     accepted.append(again)
         self._watching.count(unit)

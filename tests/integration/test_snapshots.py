@@ -212,6 +212,40 @@ async def test_what_comes_back_under_its_old_id_is_said_again(
     assert promised(await order_of(pool)) == ["18:00"], "it stays retracted (A4)"
 
 
+async def test_what_was_so_before_under_the_same_id_is_said_of_its_own_time(
+    factory: Factory, pool: Pool
+) -> None:
+    """Files of three nights, the latest first; ids of sheets are made of the content."""
+    last = snapshot("12:00", promised_at=at("17:00"), plate="沪A00001")
+    between = snapshot("11:00", promised_at=at("18:00"), plate="沪A00002")
+    first = last | {"time": at("10:00")}
+    assert await outcomes(factory, last) == ["1"]
+    assert await outcomes(factory, between) == ["3"]
+    assert await outcomes(factory, first) == ["=1"]
+    assert promised(await order_of(pool)) == ["17:00", "18:00", "17:00"]
+    await inferred(pool)
+    head = len(await read_log(pool))
+    assert await outcomes(factory, first, between, last) == ["=1", "=3", "=1"]
+    assert len(await read_log(pool)) == head
+    view = await factory.repair_orders.get("S1", "R1")
+    assert view.personal["plate"] == "沪A00001"
+    await post(factory, retraction(last))
+    assert promised(await order_of(pool)) == ["18:00"]
+    await inferred(pool)
+
+
+async def test_what_comes_back_late_under_its_old_id_undoes_no_repeat(
+    factory: Factory, pool: Pool
+) -> None:
+    first = snapshot("10:00", promised_at=at("17:00"))
+    second = snapshot("11:00", promised_at=at("18:00"))
+    await post(factory, first, second)
+    assert await outcomes(factory, second | {"id": "again", "time": at("13:00")}) == ["=2"]
+    assert await outcomes(factory, first | {"time": at("12:00")}) == ["=1"]
+    assert promised(await order_of(pool)) == ["17:00", "18:00", "17:00", "18:00"]
+    await inferred(pool)
+
+
 async def test_the_same_after_a_retraction_is_news(factory: Factory, pool: Pool) -> None:
     """Also in one request, and whatever else that retracts."""
     first = snapshot("10:00", promised_at=at("17:00"))
