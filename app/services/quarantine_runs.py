@@ -365,6 +365,12 @@ class QuarantineRunService:
             return Attempt(item, made.by_suggestion(item, suggestion))
         except InvalidInputError:
             return None
+        except Exception as error:
+            if is_answer_lost(error):
+                raise
+            # one item that nothing can be made of must not end the run over all the others
+            logger.exception("an item could not be corrected", quarantine_id=item.quarantine_id)
+            return None
 
     async def _leave(
         self, run: QuarantineRun, items: Sequence[QuarantinedItem], now: datetime

@@ -18,6 +18,7 @@ from app.domain.quarantine import NO_STORE, QuarantinedItem, QuarantineFilter, Q
 from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
 from app.factory import Factory, open_factory
 from app.services.quarantine_runs import LEASE, RETRY_AFTER
+from app.services.suggestions import SuggestionService
 from app.services.time_source import MovableTimeSource
 from app.settings import Settings
 from tests.support.facts import delivered, event, opened, retraction
@@ -254,6 +255,26 @@ async def test_a_run_that_fails_says_why_and_is_tried_again_later(
     time_source.set(await time_source.now() + RETRY_AFTER * 2)
     (done,) = await factory.quarantine_runs.tick()
     assert (done.state, done.accepted) == (QuarantineRunState.FINISHED, 1)
+
+
+async def test_an_item_that_nothing_can_be_made_of_does_not_end_the_run(
+    factory: Factory, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits on, and the others enter."""
+    await post(factory, *(opened(f"R{n}", NAIVE) for n in range(5)))
+    run = await replay_all(factory, suggestions=("add-store-offset",))
+    repair = SuggestionService.repair
+
+    async def fail_on_one(self: SuggestionService, item: QuarantinedItem, names: Any) -> Any:
+        if item.subject == "R2":
+            raise ZeroDivisionError("a defect")
+        return await repair(self, item, names)
+
+    monkeypatch.setattr(SuggestionService, "repair", fail_on_one)
+    (done,) = await factory.quarantine_runs.tick()
+    assert (done.run_id, done.state) == (run.run_id, QuarantineRunState.FINISHED)
+    assert (done.accepted, done.waiting) == (4, {"invalid-data": 1})
+    assert await states(pool) == {"replayed": 4, "waiting": 1}
 
 
 # Nothing is dropped
