@@ -75,6 +75,7 @@ class GroupStates:
         self._changed: set[SubjectKey] = set()
         self._gone: set[SubjectKey] = set()
         self._named: dict[SubjectKey, Mentions] = {}
+        self._belonged: dict[SubjectKey, str | None] = {}
         self._detected: dict[SubjectKey, datetime] = {}
         self._event_rows: list[dict[str, Any]] = []
         self._asides: list[tuple[Event, bytes]] = []
@@ -116,6 +117,8 @@ class GroupStates:
                 self._index(subject, entry[1])
                 if named := mentions_of(entry[1]):
                     self._named[subject] = named
+                if isinstance(entry[1], FollowUp | Complaint):
+                    self._belonged[subject] = entry[1].customer_no
 
     def _index(self, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp) and state.ro_number is not None:
@@ -379,7 +382,7 @@ class GroupStates:
             document[subject[1].value].append(row)
             self._add_clocks(document, subject, entry[1])
         for table, rows in (
-            ("relinked", [*self._links.relinked_rows()]),
+            ("relinked", [*self._links.relinked_rows(), *self._moved_rows()]),
             ("survivor", [*self._links.survivor_rows()]),
         ):
             if rows:
@@ -400,6 +403,14 @@ class GroupStates:
             for store_id, head in self.heads.items()
             if store_id in written
         ]
+
+    def _moved_rows(self) -> Iterator[dict[str, Any]]:
+        """Name the calls and complaints that are another customer's than they were (A19)."""
+        for subject, belonged in self._belonged.items():
+            entry = self.states.get(subject)
+            customer_no = getattr(entry[1], "customer_no", None) if entry else belonged
+            if customer_no != belonged:
+                yield {**gone_row(subject), "customer_no": customer_no}
 
     def _add_mentions(self, document: Document, subject: SubjectKey, state: State | None) -> None:
         """Write whom a subject names by surrogate, where that is news."""
