@@ -143,7 +143,7 @@ async def get_quarantined(
     `personal:read`.
     """
     item = await factory.quarantine.get(quarantine_id, principal=principal)
-    suggestions = await factory.quarantine.suggest(item)
+    suggestions = await factory.quarantine.suggest(item, principal=principal)
     return QuarantinedItemDetail.detail_of(item, suggestions, principal)
 
 
@@ -170,7 +170,7 @@ async def replay_quarantined(
     item = await factory.quarantine.replay(
         quarantine_id, event=how.event, patch=how.patch, apply=how.names, principal=principal
     )
-    suggestions = await factory.quarantine.suggest(item)
+    suggestions = await factory.quarantine.suggest(item, principal=principal)
     return QuarantinedItemDetail.detail_of(item, suggestions, principal)
 
 

@@ -359,7 +359,7 @@ class QuarantineRunService:
         try:
             if action.patch is not None:
                 return Attempt(item, made.by_patch(item, action.patch))
-            suggestion = await self._suggestions.repair(item, action.suggestions)
+            suggestion = await self._suggestions.repair(item, action.suggestions, among=run.stores)
             if suggestion is None:
                 return None
             return Attempt(item, made.by_suggestion(item, suggestion))

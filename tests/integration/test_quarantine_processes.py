@@ -265,10 +265,12 @@ async def test_an_item_that_nothing_can_be_made_of_does_not_end_the_run(
     run = await replay_all(factory, suggestions=("add-store-offset",))
     repair = SuggestionService.repair
 
-    async def fail_on_one(self: SuggestionService, item: QuarantinedItem, names: Any) -> Any:
+    async def fail_on_one(
+        self: SuggestionService, item: QuarantinedItem, names: Any, **among: Any
+    ) -> Any:
         if item.subject == "R2":
             raise ZeroDivisionError("a defect")
-        return await repair(self, item, names)
+        return await repair(self, item, names, **among)
 
     monkeypatch.setattr(SuggestionService, "repair", fail_on_one)
     (done,) = await factory.quarantine_runs.tick()
