@@ -40,6 +40,7 @@ from app.domain.sightings import Sighting
 from app.domain.stores import Store
 from app.services.companions import companions_of
 from app.services.group_links import GroupLinks
+from app.services.quiet_snapshots import find_quiet
 
 YIELD_EVERY: Final = 500
 """Events handled before other requests get a turn: a large batch must not block the loop."""
@@ -211,6 +212,9 @@ class GroupStates:
         What the snapshots of an order imply is a matter of all its events, so it is folded again.
         """
         again: list[tuple[Kind, str]] = []
+        quiet = await find_quiet(
+            self._log, store_id, touched, self.sightings, self.entered(store_id)
+        )
         for (kind, key), events in touched.items():
             subject = (store_id, kind, key)
             entry = self.states.get(subject)
@@ -224,8 +228,13 @@ class GroupStates:
                     self._fold(subject, list(events))
                 continue
             state = entry[1]
-            if kind is Kind.REPAIR_ORDER and (
-                tells_snapshots(events) or (self.sightings(subject) and bears_on_snapshots(events))
+            if (
+                kind is Kind.REPAIR_ORDER
+                and subject not in quiet
+                and (
+                    tells_snapshots(events)
+                    or (self.sightings(subject) and bears_on_snapshots(events))
+                )
             ):
                 again.append((kind, key))
                 continue

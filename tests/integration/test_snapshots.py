@@ -19,6 +19,7 @@ from app.domain.ids import follow_up_id
 from app.domain.inferred import changes
 from app.domain.repair_order import RepairOrder
 from app.factory import Factory, open_factory
+from app.services.quiet_snapshots import MANY
 from app.services.time_source import MovableTimeSource
 from app.settings import Settings
 from tests.support.facts import event, opened, retraction, settled
@@ -270,6 +271,43 @@ async def test_an_export_that_shows_the_same_overrules_nothing_that_was_told_mea
     await post(factory, snapshot("13:00", promised_at=at("17:00"), technician="T1"))
     assert promised(await order_of(pool)) == ["17:00", "18:00"]
     assert await inferred(pool) == ["opened", "dispatched"]
+
+
+async def test_what_changes_beside_the_log_alone_costs_no_look_at_the_whole_order(
+    factory: Factory, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export that says when it was printed, every five minutes for weeks."""
+    start = datetime.fromisoformat(at("09:00"))
+    moments = [(start + timedelta(minutes=5 * number)).isoformat() for number in range(60)]
+
+    def shown(number: int, **data: Any) -> CloudEvent:
+        said: dict[str, Any] = {
+            "promised_at": at("17:00"),
+            "printed": number,
+            "plate": f"沪A{number:05}",
+            **data,
+        }
+        return snapshot("09:00", **said) | {"time": moments[number]}
+
+    for number in range(MANY):
+        await post(factory, shown(number))
+    with monkeypatch.context() as patch:
+        patch.delattr(EventLog, "read_subjects")
+        for number in range(MANY, 40):
+            await post(factory, shown(number))
+    assert await inferred(pool) == ["opened"]
+    view = await factory.repair_orders.get("S1", "R1")
+    assert view.personal["plate"] == "沪A00039"
+    other = {"source": "/dms/other", "technician": "T1"}
+    await post(factory, shown(40, **other), shown(41, technician="T1"))
+    await post(factory, shown(42, promised_at=at("18:00")))
+    await post(factory, shown(43, promised_at=at("18:00")), shown(44, promised_at=at("19:00")))
+    assert await inferred(pool) == ["opened", "dispatched", "promise_changed", "promise_changed"]
+    late = shown(50, promised_at=at("19:00"), amounts={"labor": 1})
+    await post(factory, late | {"time": (start + timedelta(minutes=62)).isoformat()})
+    await post(factory, retraction(late))
+    assert promised(await order_of(pool)) == ["17:00", "18:00", "19:00"]
+    await inferred(pool)
 
 
 # -- late ones
