@@ -10,6 +10,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from app.db import personal
 from app.db.engine import Pool
 from app.db.event_log import EventLog
 from app.domain.events.envelope import Event, Kind
@@ -308,6 +309,30 @@ async def test_what_changes_beside_the_log_alone_costs_no_look_at_the_whole_orde
     await post(factory, retraction(late))
     assert promised(await order_of(pool)) == ["17:00", "18:00", "19:00"]
     await inferred(pool)
+
+
+async def test_what_lies_beside_many_snapshots_is_read_by_looking_at_each_once(
+    factory: Factory, pool: Pool
+) -> None:
+    start, many = datetime.fromisoformat(at("09:00")), 80
+    shown = [
+        snapshot("09:00", plate=f"沪A{number:05}")
+        | {"time": (start + timedelta(minutes=5 * number)).isoformat()}
+        for number in range(many)
+    ]
+    await post(factory, *shown)
+    await pool.execute("ANALYZE")
+    plan = await pool.fetchval(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {personal._FIELDS}", "S1", Kind.REPAIR_ORDER, ["R1"]
+    )
+    assert rows_seen(orjson.loads(plan)[0]["Plan"]) < 10 * many
+
+
+def rows_seen(node: dict[str, Any]) -> int:
+    """How many rows of tables and indexes a plan and its parts have looked at."""
+    removed = sum(node.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter"))
+    own = (node["Actual Rows"] + removed) * node["Actual Loops"]
+    return int(own) + sum(rows_seen(part) for part in node.get("Plans", ()))
 
 
 # -- late ones
