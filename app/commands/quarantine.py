@@ -349,7 +349,7 @@ def _outcome(run: QuarantineRun) -> Group:
 
 async def _show(factory: Factory, quarantine_id: str, *, as_json: bool) -> None:
     item = await factory.quarantine.get(quarantine_id, principal=_operator())
-    suggestions = await factory.quarantine.suggest(item)
+    suggestions = await factory.quarantine.suggest(item, principal=_operator())
     if as_json:
         shown = {**_plain(item), "suggestions": [_suggestion(each) for each in suggestions]}
         print(json.dumps(shown, ensure_ascii=False, indent=2))

@@ -177,8 +177,7 @@ class AppendSession:
             unit.outcomes.append(Accepted(seq) if same is None else Duplicate(same))
             self._quarantine.resolve(unit, position, seq if same is None else same)
             if is_snapshot:
-                again = await self._repeats.said_again(event, same, seq=seq, next_seq=seq + 1)
-                if again is not None:
+                for again in await self._repeats.said_again(event, same, next_seq=seq + 1):
                     seq += 1
                     accepted.append(again)
         await self._quarantine.decide(unit)

@@ -153,6 +153,7 @@ def _row_fault(fault: CellFault, *, is_warning: bool = False) -> RowFault:
         fault.code,
         f"{fault.detail} {fault.hint}".rstrip(),
         is_warning=is_warning,
+        bare=f"{fault.bare or fault.detail} {fault.hint}".rstrip(),
     )
 
 

@@ -101,11 +101,11 @@ class QuarantineService:
             raise NotFoundError(message)
         return item
 
-    async def suggest(self, item: QuarantinedItem) -> list[Suggestion]:
+    async def suggest(self, item: QuarantinedItem, *, principal: Principal) -> list[Suggestion]:
         """Suggest what to do with an item that waits; [] for one that is done."""
         if item.state is not QuarantineState.WAITING:
             return []
-        return await self._suggestions.suggest(item)
+        return await self._suggestions.suggest(item, among=principal.stores)
 
     async def replay(
         self,
@@ -141,7 +141,7 @@ class QuarantineService:
         elif patch is not None:
             correction = made.by_patch(item, patch)
         elif apply:
-            correction = made.by_suggestion(item, await self._repair(item, apply))
+            correction = made.by_suggestion(item, await self._repair(item, apply, principal))
         done = await self._replays.replay(
             [Attempt(item, correction)], by=made.by, stores=principal.stores
         )
@@ -188,10 +188,12 @@ class QuarantineService:
         )
         return await self.get(quarantine_id, principal=principal)
 
-    async def _repair(self, item: QuarantinedItem, names: Sequence[str]) -> Suggestion:
-        found = await self._suggestions.repair(item, names)
+    async def _repair(
+        self, item: QuarantinedItem, names: Sequence[str], principal: Principal
+    ) -> Suggestion:
+        found = await self._suggestions.repair(item, names, among=principal.stores)
         if found is None:
-            suggested = await self._suggestions.suggest(item)
+            suggested = await self._suggestions.suggest(item, among=principal.stores)
             told = ", ".join(each.name for each in suggested if each.action is Action.REPLAY)
             raise InvalidInputError.at(
                 "/apply",

@@ -390,6 +390,15 @@ async def test_a_bound_key_corrects_nothing_into_another_store(
         "unknown-store",
     )
     assert await check_store(pool, "S2") == []
+    # nor does it hear which other stores there are
+    heard = []
+    for code in ("S2", "S8", "s2"):
+        named = [{"op": "replace", "path": "/store", "value": code}]
+        found = await replay(bound, item, patch=named)
+        heard.append([suggestion["name"] for suggestion in found["suggestions"]])
+    assert heard == [["bind-key"]] * 3
+    own = await replay(bound, item, patch=[{"op": "replace", "path": "/store", "value": "s1"}])
+    assert "known-store-code" in [suggestion["name"] for suggestion in own["suggestions"]]
 
 
 async def test_an_event_that_its_sender_s_key_is_not_bound_to_says_so(

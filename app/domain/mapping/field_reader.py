@@ -269,8 +269,9 @@ class FieldReader:
             if type(cell) is str and cell[:1] in _ERROR_MARKS and is_error(cell):
                 raise UnreadableError(
                     "error-cell",
-                    f"The cell shows {clean(cell)}: its formula has no value.",
+                    "The cell shows {}: its formula has no value.",
                     "Mend the formula, or open and save the file in a spreadsheet program.",
+                    of=clean(cell),
                 )
         if self._values is not None and self.kind != "texts":
             meaning = self._meaning(cells[0])
@@ -325,8 +326,9 @@ class FieldReader:
             case "fault":
                 raise UnreadableError(
                     "unmatched-value",
-                    f"{shown(cell)!r} is not in the value map.",
+                    "{} is not in the value map.",
                     "Add it to `values` of the field.",
+                    of=repr(shown(cell)),
                 )
 
     def _note(self, where: list[CellFault], row: Row, error: UnreadableError) -> None:
@@ -339,7 +341,14 @@ class FieldReader:
             value = ""
         where.append(
             CellFault(
-                row.number, column, self.pointer, value, error.code, error.detail, error.hint
+                row.number,
+                column,
+                self.pointer,
+                value,
+                error.code,
+                error.detail,
+                error.hint,
+                error.bare,
             )
         )
 
@@ -376,8 +385,9 @@ class FieldReader:
             return False
         raise UnreadableError(
             "not-a-flag",
-            f"{shown(cells[0])!r} is neither yes nor no.",
+            "{} is neither yes nor no.",
             "Add it to `values` of the field, with true or false.",
+            of=repr(shown(cells[0])),
         )
 
     def _text(self, cells: Sequence[Cell], _: Context) -> Any:
@@ -464,7 +474,8 @@ def _as_text(cell: Cell) -> str:
     if lost:
         raise UnreadableError(
             "digits-lost",
-            f"{text} is a number whose last digits the spreadsheet has lost.",
+            "{} is a number whose last digits the spreadsheet has lost.",
             "Export the column as text.",
+            of=text,
         )
     return text

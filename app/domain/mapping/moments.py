@@ -99,7 +99,7 @@ class MomentReader:
                 moment = self._serial(float(text))
             if moment is not None:
                 return moment
-        raise UnreadableError("not-a-time", f"{shown(cell)!r} is no date or time.", _HINT)
+        raise _not_a_time("{} is no date or time.", cell)
 
     def _formatted(self, text: str) -> datetime | None:
         for form in self._formats:
@@ -135,7 +135,7 @@ class MomentReader:
                 found = _clock(match.groups()) if pattern is _DAYTIME else _digits(text)
                 if found is not None:
                     return found
-        raise UnreadableError("not-a-time", f"{shown(cell)!r} is no time of day.", _HINT)
+        raise _not_a_time("{} is no time of day.", cell)
 
 
 def in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
@@ -143,6 +143,10 @@ def in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
     if moment.tzinfo is not None:
         return moment
     return moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
+
+
+def _not_a_time(detail: str, cell: Cell) -> UnreadableError:
+    return UnreadableError("not-a-time", detail, _HINT, of=repr(shown(cell)))
 
 
 def _is_nothing(cell: Cell) -> bool:

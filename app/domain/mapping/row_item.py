@@ -18,7 +18,6 @@ from app.domain.errors import Fault
 from app.domain.events.envelope import Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.events.shape import escape
-from app.domain.imports import without_value
 from app.domain.mapping.unreadable import CellFault
 
 ROW_TYPE: Final = "application/vnd.servicelane.row+json"
@@ -110,7 +109,7 @@ def _fault(fault: CellFault, rows: Sequence[Row]) -> Fault:
     if fault.column in rows[index].cells:
         pointer += f"/{escape(fault.column)}"
     name = f"{fault.column}: " if fault.column else ""
-    detail = without_value(fault.detail, fault.value)
+    detail = fault.bare or fault.detail
     return Fault(pointer, fault.code, f"{name}{detail} {fault.hint}".rstrip())
 
 
