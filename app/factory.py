@@ -11,6 +11,7 @@ from app.db.event_log import EventLog
 from app.db.feed_cursors import FeedCursorRepository
 from app.db.imports import ImportRepository
 from app.db.installation import InstallationRepository
+from app.db.known_items import KnownItems
 from app.db.links import LinkRepository
 from app.db.mappings import MappingRepository
 from app.db.migrations import expected_revision
@@ -181,6 +182,7 @@ class Factory:
         return IngestService(
             appender=self.appender,
             quarantine=self._quarantine_repository,
+            known_items=KnownItems(self.database.read),
             stores=self.store_directory,
             mappings=self.mapping_directory,
             time_source=self.time_source,

@@ -80,6 +80,14 @@ def changes(events: Iterable[Event]) -> Changes:
     return Changes(sorted(gone, key=lambda event: event.seq), missing)
 
 
+def shows_the_same(one: Event, other: Event) -> bool:
+    """Whether two snapshots show the same, but for what lies beside the log.
+
+    Then the later one implies nothing that the earlier one of its source does not.
+    """
+    return _written(one.type, one.payload) == _written(other.type, other.payload)
+
+
 def _written(event_type: str, payload: Payload) -> bytes:
     return CATALOG[event_type].forms[-1].write(payload)
 

@@ -289,18 +289,29 @@ def _cancelled(order: RepairOrder, data: RepairOrderCancelled, event: Event) -> 
 
 def _snapshot(order: RepairOrder, _data: RepairOrderSnapshot, event: Event) -> None:
     """What it implies comes as events of their own, see `app.domain.inference`."""
-    order.sightings.append(
-        Sighting(event.occurred_at, event.seq, event.source, event.id, event.content_hash)
-    )
+    sighting = Sighting(event.occurred_at, event.seq, event.source, event.id, event.content_hash)
+    order.sightings = [
+        msgspec.structs.replace(sighting, at=known.at)
+        if (known.source, known.id) == (event.source, event.id)
+        else known
+        for known in order.sightings
+    ]
+    order.sightings.append(sighting)
 
 
 def _snapshot_repeated(
     order: RepairOrder, data: RepairOrderSnapshotRepeated, event: Event
 ) -> None:
-    for sighting in order.sightings:
-        if (sighting.source, sighting.id) == (data.source, data.id):
-            order.sightings.append(msgspec.structs.replace(sighting, at=event.occurred_at))
-            return
+    """The snapshot itself may be of a later time: what it is of is then known with that."""
+    known = next(
+        (
+            sighting
+            for sighting in order.sightings
+            if (sighting.source, sighting.id) == (data.source, data.id)
+        ),
+        Sighting(event.occurred_at, event.seq, data.source, data.id, b""),
+    )
+    order.sightings.append(msgspec.structs.replace(known, at=event.occurred_at))
 
 
 _APPLY: Final[Mapping[type, Callable[[RepairOrder, Any, Event], None]]] = {

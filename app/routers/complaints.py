@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
 
 from app.domain.access import Principal, Scope
 from app.domain.complaint import ComplaintStatus
@@ -27,6 +26,7 @@ from app.routers.deps import (
     requires,
 )
 from app.routers.schemas.complaints import ComplaintOut, ContactIn, OpenIn, ReopenIn, ResolveIn
+from app.routers.schemas.moments import Moment
 from app.services.complaints import ComplaintView
 from app.services.desk import Caller
 
@@ -62,7 +62,7 @@ async def list_complaints(
     ro_number: Annotated[str | None, Query(max_length=64, description="Repair order")] = None,
     customer_no: Annotated[str | None, Query(max_length=64, description="Customer")] = None,
     due_before: Annotated[
-        AwareDatetime | None, Query(description="To be contacted before, and not yet 应联系早于")
+        Moment | None, Query(description="To be contacted before, and not yet 应联系早于")
     ] = None,
     overdue: Annotated[bool | None, Query(description="Not contacted in time 超时")] = None,
 ) -> Listing[ComplaintOut]:

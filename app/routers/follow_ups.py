@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
 
 from app.domain.access import Principal, Scope
 from app.domain.errors import (
@@ -32,6 +31,7 @@ from app.routers.schemas.follow_ups import (
     FollowUpOut,
     MoveIn,
 )
+from app.routers.schemas.moments import Moment
 from app.services.desk import Caller
 from app.services.follow_ups import FollowUpView
 
@@ -69,7 +69,7 @@ async def list_follow_ups(
     assignee: Annotated[str | None, StaffQuery("Who shall call 回访人")] = None,
     ro_number: Annotated[str | None, Query(max_length=64, description="Repair order")] = None,
     customer_no: Annotated[str | None, Query(max_length=64, description="Customer")] = None,
-    due_before: Annotated[AwareDatetime | None, Query(description="Due before 到期早于")] = None,
+    due_before: Annotated[Moment | None, Query(description="Due before 到期早于")] = None,
 ) -> Listing[FollowUpOut]:
     """List follow-ups that have a window: the work list of those who call."""
     found = await factory.follow_ups.list_page(

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
 
 from app.domain.access import Principal, Scope
 from app.domain.errors import NotFoundError
@@ -20,6 +19,7 @@ from app.routers.deps import (
     requires,
 )
 from app.routers.schemas.follow_ups import FollowUpOut
+from app.routers.schemas.moments import Moment
 from app.routers.schemas.repair_orders import RepairOrderOut, TimelineEntryOut
 
 router = APIRouter(prefix="/v1/stores/{store_id}/repair-orders", tags=["repair-orders"])
@@ -49,13 +49,13 @@ async def list_repair_orders(
     customer_no: Annotated[str | None, Query(max_length=64, description="客户编号")] = None,
     vin: Annotated[str | None, Query(max_length=64, description="车架号")] = None,
     due_before: Annotated[
-        AwareDatetime | None, Query(description="In the shop, promised before 预计交车早于")
+        Moment | None, Query(description="In the shop, promised before 预计交车早于")
     ] = None,
     overdue: Annotated[
         bool, Query(description="In the shop after the promised time 超时未交")
     ] = False,
-    opened_from: Annotated[AwareDatetime | None, Query(description="进场不早于")] = None,
-    opened_to: Annotated[AwareDatetime | None, Query(description="进场早于")] = None,
+    opened_from: Annotated[Moment | None, Query(description="进场不早于")] = None,
+    opened_to: Annotated[Moment | None, Query(description="进场早于")] = None,
 ) -> Listing[RepairOrderOut]:
     """List repair orders. One that was never opened stands where it was last heard of."""
     found = await factory.repair_orders.list_page(

@@ -26,10 +26,31 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class DealtWith:
+    """What was done in quarantine with the same before.
+
+    Attributes:
+        quarantine_id: Of the item.
+        store_id: Whose the item is, as far as the sender is told, or `NO_STORE`.
+        note: Says so to the sender.
+    """
+
+    quarantine_id: str
+    store_id: str
+    note: Fault
+
+
+@dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The same event is in the log already; with seq 0 in what was only tried, before it."""
+    """The same event is in the log already; with seq 0 in what was only tried, before it.
+
+    Attributes:
+        dealt_with: Where it is faulty still, but was dealt with in quarantine; the seq is that of
+            the event that it became there, 0 if it was thrown away or is of another store.
+    """
 
     seq: int
+    dealt_with: DealtWith | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +62,11 @@ class Quarantined:
     store_id: str
     body_hash: bytes
     quarantine_id: str = ""
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """Where it lies, and what it is told by there."""
+        return self.store_id, self.body_hash
 
 
 Outcome = Accepted | Duplicate | Quarantined

@@ -17,8 +17,8 @@ from app.domain.quarantine import QuarantinedItem
 from app.domain.quarantine_runs import QuarantineRun
 from app.factory import open_factory
 from app.services import quarantine_runs
+from app.services.earlier import Earlier
 from app.services.time_source import MovableTimeSource
-from app.services.trial import Earlier
 from app.settings import Settings
 
 
@@ -34,14 +34,15 @@ async def main(database_url: str, part: int, parts: int | None = None) -> None:
 
         async def told(
             run: QuarantineRun, items: Sequence[QuarantinedItem], earlier: Earlier
-        ) -> QuarantineRun:
+        ) -> QuarantineRun | None:
             nonlocal done
-            run = await handle(run, items, earlier)
-            print(run.accepted, sum(run.waiting.values()), flush=True)
-            done += 1
-            if done == parts:
-                await asyncio.Event().wait()
-            return run
+            handled = await handle(run, items, earlier)
+            if handled is not None:
+                print(handled.accepted, sum(handled.waiting.values()), flush=True)
+                done += 1
+                if done == parts:
+                    await asyncio.Event().wait()
+            return handled
 
         service._handle = told  # type: ignore[method-assign]  # it only tells
         print("ready", flush=True)

@@ -31,7 +31,13 @@ class OutcomeOut(BaseModel):
     reason: Annotated[Reason | None, Field(description="Why it lies in quarantine 隔离原因")] = (
         None
     )
-    quarantine_id: str | None = None
+    quarantine_id: Annotated[
+        str | None,
+        Field(
+            description="Where it lies; of a duplicate: it is faulty still, but this item of the "
+            "same bytes was corrected or discarded 隔离编号"
+        ),
+    ] = None
     errors: Annotated[list[FaultOut] | None, Field(description="With JSON pointers")] = None
 
 
