@@ -13,7 +13,6 @@ from app.domain.errors import Fault
 from app.domain.events.envelope import Rejected
 from app.domain.events.form import Limits
 from app.domain.events.parse import parse_event
-from app.domain.mapping.field_reader import find_column
 from app.domain.mapping.source_mapping import CellFault, Context, MappedRow, SourceMapping
 from app.services.sheet_reading import Sheet, open_sheet
 
@@ -63,13 +62,7 @@ class MappingCheck:
     @property
     def unread(self) -> list[str]:
         """The columns of the file that the mapping doesn't read."""
-        cells = dict.fromkeys(self.sheet.columns, "")
-        read = {
-            found
-            for name in self.mapping.names
-            if (found := find_column(cells, (name,))) is not None
-        }
-        return [column for column in self.sheet.columns if column not in read]
+        return self.mapping.unread(self.sheet.columns)
 
     @property
     def absent(self) -> list[str]:
