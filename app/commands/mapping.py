@@ -222,10 +222,13 @@ def _as_text(check: MappingCheck, file: Path, remark: str, first: int) -> None:
             "mapping ", (mapping.source, "bold"), f" version {mapping.version} ({remark})"
         )
     )
-    if check.unread:
-        console.print(Text(f"not read: {', '.join(check.unread)}", style="dim"))
-    if check.absent:
-        console.print(Text(f"not in the file: {', '.join(check.absent)}", style="dim"))
+    for words, names, style in (
+        ("not read", check.unread, "dim"),
+        ("not in the file", check.absent, "dim"),
+        ("not read, though it has the same columns", check.others, "yellow"),
+    ):
+        if names:
+            console.print(Text(f"{words}: {', '.join(names)}", style=style))
     faulty = 0
     for position, row in enumerate(check.rows()):
         if row.faults:
@@ -318,6 +321,7 @@ def _as_json(check: MappingCheck, file: Path, remark: str, first: int) -> None:
         },
         "not_read": check.unread,
         "not_in_the_file": check.absent,
+        "other_tables": check.others,
         "rows": rows,
         "summary": {
             "rows": summary.rows,

@@ -61,7 +61,7 @@ def return_with_faults(taken: Path, folder: Path, report: ImportReport) -> Path:
         suffix = _LIST
     else:
         try:
-            suffix = mark(taken, report.faults, draft)
+            suffix = mark(taken, report, draft)
         except (SheetError, csv.Error):
             # it breaks off in the middle: there is no whole sheet to return
             _list_faults(report.faults, draft)
@@ -73,14 +73,14 @@ def return_with_faults(taken: Path, folder: Path, report: ImportReport) -> Path:
     return target
 
 
-def mark(path: Path, faults: FaultLog, target: Path) -> str:
-    """Write a copy of a sheet with its faults marked.
+def mark(path: Path, report: ImportReport, target: Path) -> str:
+    """Write a copy of a file with the faults of its sheet marked.
 
     Returns:
         The ending that fits the copy: `.csv`, or `.xlsx` of everything else.
     """
-    with open_sheet(path) as sheet:
-        by_row = _Faults(faults)
+    with open_sheet(path, sheet=report.sheet, header_row=report.header_row) as sheet:
+        by_row = _Faults(report.faults)
         if sheet.format == "csv":
             _mark_separated(path, sheet, by_row, target)
             return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix

@@ -100,9 +100,13 @@ class ChunkSource(Protocol):
 
     Attributes:
         unit: `bytes` or `rows`.
+        sheet: The sheet that was asked for; None: none, it is found by itself.
+        header_row: The row of the heading, likewise.
     """
 
     unit: str
+    sheet: str | None
+    header_row: int | None
 
     @property
     def total(self) -> int | None:
@@ -122,6 +126,8 @@ class EventChunks:
     """The events of a file of JSON, as a `ChunkSource`."""
 
     unit = "bytes"
+    sheet: str | None = None
+    header_row: int | None = None
 
     def __init__(self, file: JsonFile, *, size: int) -> None:
         self._file = file

@@ -94,6 +94,8 @@ class ImportReport:
         summary: Of the whole file.
         by_store: Code -> the store's part; "" is that of no known store.
         reached: The last row that was dealt with.
+        sheet: The sheet of the file that its mapping names.
+        header_row: The row of the heading, likewise.
         stopped: Why it did not come to the end though the file can be read; None if it did.
         import_ids: Where it is on record, by store.
     """
@@ -106,6 +108,8 @@ class ImportReport:
     by_store: dict[str, ImportSummary] = field(default_factory=dict)
     faults: FaultLog = field(default_factory=FaultLog)
     reached: int = 0
+    sheet: str | None = None
+    header_row: int | None = None
     stopped: str | None = None
     import_ids: dict[str, str] = field(default_factory=dict)
     _last_row: dict[str, int] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from app.domain.mapping.source_mapping import CellFault, MappedRow, SourceMappin
 from app.services.import_chunks import Chunk, chunks_of
 from app.services.import_reading import UnreadableFileError
 from app.services.import_report import RowFault
+from app.services.mappings import also_fits
 from app.services.sheet_reading import Row, Sheet, SheetError
 
 
@@ -36,6 +37,8 @@ class RowChunks:
         self._context = context
         self._file_size = file_size
         self._uses_file_time = uses_file_time(mapping.model.model_dump())
+        self.sheet = mapping.sheet
+        self.header_row = mapping.header_row
         in_rows = sheet.total_rows is not None
         self.unit = "rows" if in_rows else "bytes"
         self.total: int | None = sheet.total_rows if in_rows else file_size
@@ -47,8 +50,11 @@ class RowChunks:
         """Read the next chunk."""
         try:
             mapped = next(self._mapped, None)
+            others = also_fits(self._mapping, self._sheet) if mapped is None else ()
         except SheetError as error:
             raise unreadable(error) from None
+        if others:
+            raise UnreadableFileError(_not_read(self._sheet, others))
         return None if mapped is None else self._chunk(mapped)
 
     def _rows(self) -> Iterator[Row]:
@@ -129,6 +135,15 @@ class _Timeless:
 def unreadable(error: SheetError) -> UnreadableFileError:
     """Say in both languages why a file is no table."""
     return UnreadableFileError(f"{error} {_IN_CHINESE.get(error.code, '')}".rstrip())
+
+
+def _not_read(sheet: Sheet, others: Sequence[str]) -> str:
+    names = ", ".join(f"“{name}”" for name in others)
+    read = "one table" if sheet.name is None else f"sheet “{sheet.name}”"
+    return (
+        f"Only {read} was read. The file has more with the same columns: {names}. Save each as a "
+        f"file of its own, and import that. {names} 未读取，请分别另存为单独的文件后导入。"
+    )
 
 
 def _without_marks(row: Row) -> Row:

@@ -124,6 +124,7 @@ class ImportService:
                 source = await self._opener.open(
                     path, opened, store_id=store_id, mapping=mapping, summary=report.summary
                 )
+                report.sheet, report.header_row = source.sheet, source.header_row
                 await self._take_all(source, report, principal, progress)
         except BaseException:
             report.close()

@@ -14,6 +14,7 @@ from app.domain.events.envelope import Rejected
 from app.domain.events.form import Limits
 from app.domain.events.parse import parse_event
 from app.domain.mapping.source_mapping import CellFault, Context, MappedRow, SourceMapping
+from app.services.mappings import also_fits
 from app.services.sheet_reading import Sheet, open_sheet
 
 _SECRET: Final = b"no event of a check is kept"
@@ -72,6 +73,11 @@ class MappingCheck:
     def column_of(self, event_type: str, pointer: str) -> str:
         """Return the column of the file that a part of an event is read from."""
         return self.mapping.column_of(event_type, pointer, self.sheet.columns)
+
+    @property
+    def others(self) -> list[str]:
+        """The other tables of the file that the mapping would read, and which are not read."""
+        return also_fits(self.mapping, self.sheet)
 
     def rows(self) -> Iterator[MappedRow]:
         """Read all rows; what the catalogue would refuse is a fault of its cell, too."""

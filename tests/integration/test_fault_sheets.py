@@ -99,6 +99,50 @@ async def test_a_workbook_comes_back_marked_and_goes_in_when_mended(
     assert len(sent) == 10
 
 
+def save_months(path: Path, **months: Sequence[Sequence[Any]]) -> None:
+    book = openpyxl.Workbook()
+    for month, rows in months.items():
+        page = book.create_sheet(month)
+        for row in (COLUMNS, *rows):
+            page.append(row)
+    book.remove(book.worksheets[0])
+    book.save(path)
+
+
+async def test_a_workbook_with_a_month_in_each_sheet_comes_back_with_a_word(
+    factory: Factory, pool: Pool, shop: Path
+) -> None:
+    inbox = watch(factory, shop.parent)
+    save_months(shop / "半年.xlsx", 一月=[order(1)], 二月=[order(2)], 三月=[])
+    assert await inbox.tick() == 1
+    (record,) = (await inbox.list_page("S1", PageRequest(), state=None)).items
+    assert record.state is ImportState.FAULTS
+    assert record.summary is not None
+    assert (record.summary.counts.rows, record.summary.counts.accepted) == (1, 2)
+    word = (shop / "faults" / "半年.xlsx.txt").read_text(encoding="utf-8")
+    assert "Only sheet “一月” was read" in word
+    assert "“二月” 未读取" in word
+    assert "三月" not in word, "nothing is in it"
+    assert {event.subject for event in await check_store(pool)} >= {"RO00001"}
+
+
+async def test_faults_are_marked_in_the_sheet_that_the_mapping_names(
+    factory: Factory, shop: Path
+) -> None:
+    (shop / "mapping.yaml").write_text(f"sheet: 二月\n{MAPPING}", encoding="utf-8")
+    inbox = watch(factory, shop.parent)
+    save_months(shop / "半年.xlsx", 一月=[order(1)], 二月=[order(2), order(3, 里程=-5)])
+    assert await inbox.tick() == 1
+    (record,) = (await inbox.list_page("S1", PageRequest(), state=None)).items
+    assert record.summary is not None
+    assert record.summary.problem is None
+    assert record.moved_to == "faults/半年.xlsx"
+    workbook = openpyxl.load_workbook(shop / "faults" / "半年.xlsx")
+    assert FAULT_COLUMN not in [cell.value for cell in workbook["一月"][1]]
+    said = [row[-1] for row in workbook["二月"].iter_rows(values_only=True)]
+    assert said == [FAULT_COLUMN, None, "[里程] 不能为负数。 The field must not be negative."]
+
+
 @pytest.mark.parametrize(
     ("encoding", "delimiter", "end"),
     [

@@ -208,6 +208,12 @@ def test_a_workbook_in_one_xml_file(tmp_path: Path) -> None:
         (5, {"工单号": "RO1", "进厂时间": None, "工时费": "#N/A"}),
     ]
     assert refusal(path, sheet="三月").code == "no-such-sheet"
+    start = XML_SPREADSHEET.rindex("<Worksheet")
+    end = XML_SPREADSHEET.index("</Workbook>")
+    more = XML_SPREADSHEET[start:end].replace("结算", "二月")
+    path.write_text(XML_SPREADSHEET[:end] + more + XML_SPREADSHEET[end:], encoding="utf-8")
+    with open_sheet(path) as sheet:
+        assert sheet.others() == {"二月": sheet.columns}
     path.write_text(XML_SPREADSHEET[:-40], encoding="utf-8")
     assert refusal(path).code == "corrupt"
 
@@ -228,6 +234,36 @@ def test_sheets_are_chosen_by_name_by_number_or_as_the_first_that_shows(tmp_path
     error = refusal(path, sheet="三月")
     assert error.code == "no-such-sheet"
     assert "一月, 二月" in str(error)
+
+
+def test_other_tables_of_a_file_are_told_of(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    first = book.worksheets[0]
+    first.title = "一月"
+    rows: list[list[Any]] = [["工单号", "顾问"], ["RO1", "A07"]]
+    for title, cells in {
+        "一月": rows,
+        "二月": [["清单", None], *rows],
+        "空": [],
+        "表头": rows[:1],
+        "说明": [["说明"], ["谁填写"]],
+        "隐藏": rows,
+    }.items():
+        page = first if title == "一月" else book.create_sheet(title)
+        for row in cells:
+            page.append(row)
+    book["隐藏"].sheet_state = "hidden"
+    path = tmp_path / "a.xlsx"
+    book.save(path)
+    with open_sheet(path) as sheet:
+        assert sheet.name == "一月"
+        assert sheet.others() == {"二月": ("工单号", "顾问"), "说明": ("说明",)}
+    with open_sheet(path, sheet="二月") as sheet:
+        assert sheet.others() == {}
+    page = "<table><tr><td>工单号<td>顾问<tr><td>RO{}<td>A07</table>"
+    path.write_text(f"<html>{page.format(1)}<p>{page.format(2)}</html>", encoding="utf-8")
+    with open_sheet(path) as sheet:
+        assert sheet.others() == {"table 2": ("工单号", "顾问")}
 
 
 def test_records_are_found_in_whatever_is_around_them(tmp_path: Path) -> None:

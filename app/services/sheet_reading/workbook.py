@@ -6,8 +6,9 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,14 @@ from python_calamine import (
 from app.domain.cells import FORMULA_WITHOUT_VALUE
 from app.services.sheet_reading.content import MAX_UNPACKED, Source
 from app.services.sheet_reading.sheet import Format, Sheet, SheetError
-from app.services.sheet_reading.table import LOOK_AHEAD, Cells, Spans, find_heading, rows_below
+from app.services.sheet_reading.table import (
+    LOOK_AHEAD,
+    Cells,
+    Spans,
+    find_heading,
+    heading_above_rows,
+    rows_below,
+)
 
 _DAMAGES: Final = (
     CalamineError,
@@ -69,19 +77,18 @@ def open_workbook(
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         chosen = _choose(workbook, sheet, name)
         odd = _odd_cells(content, chosen.name) if kind == "xlsx" else {}
-    spans: Spans = [
-        (top, left, bottom, right)
-        for (top, left), (bottom, right) in chosen.merged_cell_ranges or ()
-    ]
+    spans = _spans(chosen)
 
     def grid() -> Iterator[Cells]:
-        # the library leaves out the columns before the first cell, but not the rows
-        before = [""] * (0 if chosen.start is None else chosen.start[1])
         with _reading(name):
-            for row, cells in enumerate(chosen.iter_rows()):
-                yield _mended(row, [*before, *cells], odd)
+            for row, cells in enumerate(_rows(chosen)):
+                yield _mended(row, cells, odd)
 
-    first: list[Cells] = [cells for _, cells in zip(range(LOOK_AHEAD), grid(), strict=False)]
+    def others() -> Mapping[str, Sequence[str]]:
+        with _reading(name):
+            return _others(workbook, chosen.name)
+
+    first = [*islice(grid(), LOOK_AHEAD)]
     heading = find_heading(
         first, name=f"Sheet {chosen.name!r} of {name}", header_row=header_row, spans=spans
     )
@@ -92,6 +99,7 @@ def open_workbook(
         total,
         lambda: rows_below(grid(), heading, spans=spans),
         lambda: None,
+        others if sheet is None else dict,
         name=chosen.name,
         names=workbook.sheet_names,
         places=heading.places,
@@ -174,12 +182,42 @@ def _choose(workbook: CalamineWorkbook, sheet: str | None, name: str) -> Calamin
         listed = ", ".join(names)
         message = f"{name} has no sheet {sheet!r}. Its sheets are: {listed}."
         raise SheetError("no-such-sheet", message)
+    for found in _visible(workbook):
+        return found
+    raise SheetError("empty", f"{name} has no visible sheet with anything in it.")
+
+
+def _visible(workbook: CalamineWorkbook) -> Iterator[CalamineSheet]:
+    """Open the sheets that show, one after the other; those without any cell are left out."""
     for index, about in enumerate(workbook.sheets_metadata):
         if about.visible == SheetVisibleEnum.Visible and about.typ == SheetTypeEnum.WorkSheet:
             found = workbook.get_sheet_by_index(index)
             if found.end is not None:
-                return found
-    raise SheetError("empty", f"{name} has no visible sheet with anything in it.")
+                yield found
+
+
+def _others(workbook: CalamineWorkbook, chosen: str) -> Mapping[str, Sequence[str]]:
+    """Find the other sheets that are tables, with their headings."""
+    found: dict[str, Sequence[str]] = {}
+    for sheet in _visible(workbook):
+        if sheet.name != chosen:
+            first = [*islice(_rows(sheet), LOOK_AHEAD)]
+            if (columns := heading_above_rows(first, spans=_spans(sheet))) is not None:
+                found[sheet.name] = columns
+    return found
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[Cells]:
+    """Give the rows; the library leaves out the columns before the first cell, not the rows."""
+    before = [""] * (0 if sheet.start is None else sheet.start[1])
+    return ([*before, *cells] for cells in sheet.iter_rows())
+
+
+def _spans(sheet: CalamineSheet) -> Spans:
+    return [
+        (top, left, bottom, right)
+        for (top, left), (bottom, right) in sheet.merged_cell_ranges or ()
+    ]
 
 
 def _encrypted(name: str) -> SheetError:
