@@ -144,7 +144,7 @@ def import_(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Files of events (.ndjson, .json), sheets (.csv, .xlsx, .xls) or records, .gz "
+            help="Files of events (.ndjson, .json), sheets (.csv, .xlsx, .xls, .ods) or records, .gz "
             "too; what one holds is told by its content."
         ),
     ],

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import tracemalloc
+import zipfile
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -310,6 +311,10 @@ def test_a_line_that_is_no_record_concerns_itself_alone(tmp_path: Path) -> None:
             + "EncryptedPackage".encode("utf-16-le"),
             "encrypted",
         ),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le"),
+            "not-a-table",
+        ),
         (b"%PDF-1.7", "not-a-table"),
         (b"<html><p>no table</p></html>", "not-a-table"),
         (b"<?xml version='1.0'?><Workbook/>", "not-a-table"),
@@ -325,6 +330,60 @@ def test_what_is_no_table_is_told_in_a_sentence(tmp_path: Path, content: bytes, 
     path = tmp_path / "broken.csv"
     path.write_bytes(content)
     assert refusal(path).code == code
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "words"),
+    [
+        ("结算单.csv", "工单号,顾问\nRO1,A07\n", "a zip archive, not a workbook. Unpack it"),
+        ("word/document.xml", "<w:document/>", "a text document"),
+        ("xl/workbook.xml", "<workbook>", "can't be opened as a workbook"),
+    ],
+)
+def test_a_package_that_is_no_workbook_says_what_to_do(
+    tmp_path: Path, member: str, content: str, words: str
+) -> None:
+    path = tmp_path / "结算.xlsx"
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr(member, content)
+    assert words in str(refusal(path))
+
+
+def test_an_open_document_is_a_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "结算.ods"
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    names = "urn:oasis:names:tc:opendocument:xmlns"
+    cell = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'
+    rows = "".join(
+        f"<table:table-row>{''.join(map(cell.format, cells))}</table:table-row>"
+        for cells in (("工单号", "顾问"), ("RO1", "A07"))
+    )
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("mimetype", kind)
+        package.writestr(
+            "META-INF/manifest.xml",
+            f'<m:manifest xmlns:m="{names}:manifest:1.0">'
+            f'<m:file-entry m:full-path="/" m:media-type="{kind}"/></m:manifest>',
+        )
+        package.writestr(
+            "content.xml",
+            f'<office:document-content xmlns:office="{names}:office:1.0"'
+            f' xmlns:table="{names}:table:1.0" xmlns:text="{names}:text:1.0">'
+            f'<office:body><office:spreadsheet><table:table table:name="结算">{rows}'
+            "</table:table></office:spreadsheet></office:body></office:document-content>",
+        )
+    with open_sheet(path) as sheet:
+        assert (sheet.format, sheet.name) == ("ods", "结算")
+        assert [dict(row.cells) for row in sheet.rows()] == [{"工单号": "RO1", "顾问": "A07"}]
+
+
+def test_a_flat_open_document_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "结算.fods"
+    path.write_text(
+        '<?xml version="1.0"?><office:document xmlns:office='
+        '"urn:oasis:names:tc:opendocument:xmlns:office:1.0"><table:table/></office:document>'
+    )
+    assert "Save it as .xlsx" in str(refusal(path))
 
 
 def test_the_place_of_an_odd_byte_is_told(tmp_path: Path) -> None:

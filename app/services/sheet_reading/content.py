@@ -26,6 +26,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_OPEN_DOCUMENT: Final = b"urn:oasis:names:tc:opendocument"
 _XML_SPREADSHEET: Final = b"urn:schemas-microsoft-com:office:spreadsheet"
 _OTHERS: Final = (
     (b"%PDF", "a PDF"),
@@ -133,17 +134,24 @@ def kind_of(source: Source) -> Kind:
             break
     start = text.lstrip()[:1]
     if start == b"<":
-        lowered = text.lower()
-        if _XML_SPREADSHEET in lowered and b"<workbook" in lowered:
-            return "xml"
-        if b"<table" in lowered or b"<html" in lowered:
-            return "html"
-        message = (
-            f"{name} is XML without a table. Open it in a spreadsheet program, if it is a "
-            "spreadsheet, and save it as .xlsx."
-        )
-        raise SheetError("not-a-table", message)
+        return _markup(text.lower(), name)
     return "json" if start in {b"{", b"["} else "text"
+
+
+def _markup(lowered: bytes, name: str) -> Kind:
+    """Tell what a file of tags holds, from its beginning."""
+    if _XML_SPREADSHEET in lowered and b"<workbook" in lowered:
+        return "xml"
+    if _OPEN_DOCUMENT in lowered:
+        message = f"{name} is a flat OpenDocument file. Save it as .xlsx or .csv."
+        raise SheetError("not-a-table", message)
+    if b"<table" in lowered or b"<html" in lowered:
+        return "html"
+    message = (
+        f"{name} is XML without a table. Open it in a spreadsheet program, if it is a "
+        "spreadsheet, and save it as .xlsx."
+    )
+    raise SheetError("not-a-table", message)
 
 
 def encoding_of(source: Source) -> str:

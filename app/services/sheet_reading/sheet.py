@@ -6,7 +6,7 @@ from typing import Literal
 
 from app.domain.cells import Cell, Row
 
-Format = Literal["csv", "xlsx", "xls", "xml", "html", "json", "ndjson"]
+Format = Literal["csv", "xlsx", "ods", "xls", "xml", "html", "json", "ndjson"]
 
 
 class SheetError(Exception):

@@ -44,6 +44,9 @@ _DAMAGES: Final = (
     NotImplementedError,  # of a zip, too: packed in a way that nobody uses
 )
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
+_SHEETS: Final = tuple(name.encode("utf-16-le") for name in ("Workbook", "WORKBOOK", "Book"))
+_WORD: Final = "WordDocument".encode("utf-16-le")
+_ODS: Final = b"application/vnd.oasis.opendocument.spreadsheet"
 _CELL: Final = re.compile(rb"<c ([^>]*)>(.*?)</c>", re.DOTALL)
 _FAR: Final = re.compile(rb'\br="(?:[A-Z]{3,}[0-9]|[A-Z]*[0-9]{6})')
 _PLACE: Final = re.compile(rb'\br="([A-Z]+)([0-9]+)"')
@@ -67,10 +70,10 @@ def open_workbook(
         header_row: Row of the heading, from 1, where that is known.
     """
     name, content = source.path.name, source.read_all()
-    if kind == "xls" and _ENCRYPTED in content:
-        raise _encrypted(name)
-    if kind == "xlsx":
-        _check_size(content, name)
+    if kind == "xls":
+        _check_streams(content, name)
+    else:
+        kind = _check_package(content, name)
     if kind == "xls" or _reaches_far(content, name):
         _check_room(content, name)
     with _reading(name):
@@ -135,17 +138,39 @@ def _corrupt(name: str, error: BaseException) -> SheetError:
     return SheetError("corrupt", words)
 
 
-def _check_size(content: bytes, name: str) -> None:
-    """Refuse a package that unpacks to more than is held in memory."""
+def _check_streams(content: bytes, name: str) -> None:
+    """Refuse what Office packs likewise and is no workbook that can be read."""
+    if _ENCRYPTED in content:
+        raise _encrypted(name)
+    if _WORD in content and not any(stream in content for stream in _SHEETS):
+        raise _no_workbook(name, "a text document")
+
+
+def _check_package(content: bytes, name: str) -> Format:
+    """Tell what a package is; refuse what is none, or unpacks to more than is held in memory."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as package:
-            size = sum(member.file_size for member in package.infolist())
+        package = zipfile.ZipFile(io.BytesIO(content))
     except zipfile.BadZipFile as error:
         message = f"{name} is a damaged or incomplete workbook ({error}). Save or copy it again."
         raise SheetError("corrupt", message) from None
-    if size > MAX_UNPACKED:
-        message = f"{name} unpacks to more than {MAX_UNPACKED >> 20} MiB. Save it in parts."
-        raise SheetError("too-large", message)
+    with package, _reading(name):
+        if sum(member.file_size for member in package.infolist()) > MAX_UNPACKED:
+            message = f"{name} unpacks to more than {MAX_UNPACKED >> 20} MiB. Save it in parts."
+            raise SheetError("too-large", message)
+        members = set(package.namelist())
+        if "mimetype" in members and package.read("mimetype").startswith(_ODS):
+            return "ods"
+        if any(member.startswith("xl/") for member in members):
+            return "xlsx"
+    if "word/document.xml" in members:
+        raise _no_workbook(name, "a text document")
+    message = f"{name} is a zip archive, not a workbook. Unpack it and use the files in it."
+    raise SheetError("not-a-table", message)
+
+
+def _no_workbook(name: str, what: str) -> SheetError:
+    message = f"{name} is {what}, not a table. Save the table in it as .xlsx or .csv."
+    return SheetError("not-a-table", message)
 
 
 def _reaches_far(content: bytes, name: str) -> bool:
