@@ -144,8 +144,8 @@ def import_(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Files of events (.ndjson, .json), sheets (.csv, .xlsx, .xls, .ods) or records, .gz "
-            "too; what one holds is told by its content."
+            help="Files of events (.ndjson, .json), sheets (.csv, .xlsx, .xls, .ods) or records, "
+            ".gz too; what one holds is told by its content."
         ),
     ],
     store: Annotated[
