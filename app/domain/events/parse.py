@@ -60,6 +60,10 @@ _Read = tuple[EventType, int, str, datetime, Content]
 """What was read of an event: type, version, subject, time and content."""
 
 
+_NO_OBJECT: Final = "An event must be a JSON object."
+_SEND_LISTS: Final = "Send those of a list one by one, or as application/cloudevents-batch+json."
+
+
 class _RefusedError(Exception):
     """The event can't be accepted; nothing that comes later in the order is looked at."""
 
@@ -98,9 +102,11 @@ def parse_event(
     if not isinstance(item, dict):
         if isinstance(item, Rejected):
             return item
-        fault = Fault("", "not-an-object", "An event must be a JSON object.")
+        fault = Fault("", "not-an-object", _NO_OBJECT)
         if isinstance(item, Unreadable):
             fault = item.fault
+        elif isinstance(item, list):
+            fault = Fault("", "not-an-object", f"{_NO_OBJECT} {_SEND_LISTS}")
         return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
     latest = now + limits.max_clock_skew
     names = Naming(secret, item.get("store", ""))
