@@ -197,7 +197,8 @@ def _choose(
             listed = ", ".join(sheet.columns)
             _fail(
                 f"No mapping fits {file.name}: none finds all that it needs and {FITS_FROM:.0%} "
-                f"of the columns.\nThe file's columns are: {listed}.\n"
+                f"of the columns.\nThe file's columns are: {listed}. If they look wrong, save the "
+                "file as CSV UTF-8.\n"
                 f"Draft one: servicelane mapping draft {file} > mapping.yaml"
             )
     return fit[0], f"best fit: {fit[1]:.0%} of the columns"

@@ -157,8 +157,9 @@ class FileOpener:
         if fit is None:
             raise UnreadableFileError(
                 f"No known mapping fits the columns {_listed(columns)}.{_nearest(known, columns)} "
-                "Make one with `servicelane mapping draft FILE`, and give it with --mapping or as "
-                "mapping.yaml in the store's folder. 没有适用的字段映射，请先生成并核对映射文件。"
+                f"{_garbled(sheet)}Make one with `servicelane mapping draft FILE`, and give it "
+                "with --mapping or as mapping.yaml in the store's folder. "
+                "没有适用的字段映射，请先生成并核对映射文件。"
             )
         return fit[0]
 
@@ -203,6 +204,16 @@ def _nearest(known: Sequence[SourceMapping], columns: Sequence[str]) -> str:
     return (
         f" The nearest, {source}, finds {100 * shares[source]:.0f} % of its columns; it is used "
         f"where it is asked for: --mapping {source}."
+    )
+
+
+def _garbled(sheet: Sheet) -> str:
+    """Say what odd names come from; GB18030 reads nearly all that was written in another way."""
+    if sheet.encoding != "gb18030":
+        return ""
+    return (
+        "If these names look wrong, the file is in another encoding: save it as CSV UTF-8. "
+        "若列名是乱码，请另存为 UTF-8 编码的 CSV。 "
     )
 
 
