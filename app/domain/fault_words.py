@@ -35,6 +35,7 @@ IN_CHINESE: Final[Mapping[str, str]] = {
     "too-long": "内容过长。",
     "too-short": "内容不能为空。",
     "unknown-store": "没有这个门店。",
+    "unreadable-row": "该行格式有误：单元格数与表头不符，或不是有效的数据，请检查该行。",
     "unmatched-value": "字段映射中没有这个值，请改正，或请信息员补充映射。",
 }
 """Code of a fault -> what is wrong, and where it is plain, what to write instead."""

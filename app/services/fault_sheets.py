@@ -156,13 +156,17 @@ def _mark_separated(path: Path, sheet: Sheet, faults: _Faults, target: Path) -> 
         end = "\r\n" if first.endswith("\r\n") or not first.endswith("\n") else "\n"
         writer = csv.writer(copy, delimiter=delimiter, lineterminator=end)
         place: int | None = None
+        marked = False
         for number, cells in enumerate(csv.reader(source, delimiter=delimiter), 1):
             if number == sheet.header_row:
-                place = cells.index(FAULT_COLUMN) if FAULT_COLUMN in cells else len(cells)
+                marked = FAULT_COLUMN in cells
+                place = cells.index(FAULT_COLUMN) if marked else len(cells)
                 _put(cells, place, FAULT_COLUMN)
             elif place is not None:
                 said = _said(faults.of(number))
-                if said or len(cells) > place:
+                if len(cells) > place and not marked:
+                    cells.insert(place, said)  # it has more cells than the heading: none is lost
+                elif said or len(cells) > place:
                     _put(cells, place, said)
             writer.writerow(cells)
 

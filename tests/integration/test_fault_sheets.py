@@ -180,6 +180,27 @@ async def test_separated_values_come_back_in_their_own_encoding(
     assert heading == [*COLUMNS, FAULT_COLUMN], "the column of the first return is used again"
 
 
+async def test_a_row_with_a_separator_too_many_comes_back_with_all_its_cells(
+    factory: Factory, shop: Path
+) -> None:
+    inbox = watch(factory, shop.parent)
+    columns = ",".join(COLUMNS)
+    (shop / "a.csv").write_text(
+        f"{columns}\nRO1,2026-06-01 09:00,保养,A1,12000,2026-06-01 16:00,1,200\n", encoding="utf-8"
+    )
+    assert await inbox.tick() == 1
+    (record,) = (await inbox.list_page("S1", PageRequest(), state=None)).items
+    assert record.summary is not None
+    assert (record.summary.counts.accepted, record.summary.counts.quarantined) == (0, 1)
+    returned = (shop / "faults" / "a.csv").read_text(encoding="utf-8").splitlines()
+    heading, cells = csv.reader(returned)
+    assert heading == [*COLUMNS, FAULT_COLUMN]
+    assert "该行格式有误" in cells[len(COLUMNS)]
+    assert [*cells[: len(COLUMNS)], *cells[len(COLUMNS) + 1 :]] == [
+        *("RO1", "2026-06-01 09:00", "保养", "A1", "12000", "2026-06-01 16:00", "1", "200")
+    ]
+
+
 async def test_a_row_that_can_not_be_read_lies_in_quarantine_and_is_replayed(
     factory: Factory, pool: Pool, tmp_path: Path
 ) -> None:

@@ -401,6 +401,18 @@ def test_excel_may_name_the_delimiter(tmp_path: Path) -> None:
     assert refusal(tmp_path).code == "not-a-table"
 
 
+def test_a_row_with_more_cells_than_the_heading_is_not_read_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("工单号,工时费,备注\nRO1,300,\nRO2,1,200,快\nRO3,300,快,,\n", encoding="utf-8")
+    with open_sheet(path) as sheet:
+        rows = list(sheet.rows())
+    assert [row.fault is None for row in rows] == [True, False, True]
+    assert "has 4 cells, but the heading 3" in str(rows[1].fault)
+    assert rows[1].raw == ["RO2", "1", "200", "快"], "it lies in quarantine as it was"
+    path.write_text("工单号,工时费\nRO1,300,快\nRO2,200,慢\n", encoding="utf-8")
+    assert read(path)[1] == {"工单号": "RO2", "工时费": "200", "column C": "慢"}
+
+
 def test_the_heading_may_be_named(tmp_path: Path) -> None:
     path = as_csv(tmp_path / "numbers.csv", [[2024, 2025], [1, 2], [3, 4]])
     assert read(path, header_row=1) == [{"2024": "1", "2025": "2"}, {"2024": "3", "2025": "4"}]
