@@ -35,7 +35,7 @@ async def test_files_are_imported_with_a_report_and_an_exit_code(
         ["import", good, "--json"],
         ["import", bad, "--report", str(folder / "out.xlsx")],
         ["import", sheet, *of_sheet, "--report", str(folder / "out.json")],
-        ["import", good, str(folder / "odd.bin"), str(folder / "none.csv"), "--json"],
+        ["import", good, *(str(folder / name) for name in ("odd.bin", "none.csv", "")), "--json"],
         ["import", good, "--report", "x.doc"],
         database_url=database_url,
     )
@@ -62,7 +62,9 @@ async def test_files_are_imported_with_a_report_and_an_exit_code(
     assert (fault["row"], fault["column"], fault["value"]) == (3, "进厂时间", "昨天")
     assert told["by_store"]["S1"]["accepted"] == 3
     failed = json.loads(unread.out)["failed"]
-    assert [entry["file"] for entry in failed] == ["odd.bin", "none.csv"]
+    assert [entry["file"] for entry in failed] == ["odd.bin", "none.csv", folder.name]
+    assert failed[1]["problem"].startswith(f"There is no file {folder / 'none.csv'}.")
+    assert failed[2]["problem"].startswith(f"{folder} is a folder")
     assert ".json or .xlsx" in wrong.err
     recorded = await factory.inbox.list_page("S1", PageRequest(), state=None)
     assert len(recorded.items) == 5, "a dry run leaves no trace"
