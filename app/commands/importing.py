@@ -205,7 +205,8 @@ def _why(error: Exception) -> str:
             return f"{error.filename} is a folder: name the files in it. 这是文件夹，请指定文件。"
         case PermissionError():
             return f"{error.filename} may not be read by this account. 没有读取权限。"
-    return str(error) or type(error).__name__
+        case _:
+            return str(error) or type(error).__name__
 
 
 def _print_json(reports: Sequence[ImportReport], failures: Sequence[tuple[Path, str]]) -> None:
