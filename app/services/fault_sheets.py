@@ -35,6 +35,7 @@ from app.services.sheet_reading.content import Source
 
 AUTHOR: Final = "Servicelane"
 _LIST: Final = ".faults.ndjson"
+_ROW: Final = "整行 Row"
 _RED: Final = PatternFill("solid", fgColor="FFC7CE")
 _NONE: Final = PatternFill()
 _BOLD: Final = Font(bold=True)
@@ -138,7 +139,7 @@ def _listed(fault: RowFault) -> Mapping[str, Any]:
 def _said(faults: Sequence[RowFault]) -> str:
     """Say all that is wrong in a row; never begins like a formula."""
     return "; ".join(
-        f"[{fault.place or fault.reason}] {in_both_languages(fault.code, fault.detail)}"
+        f"[{fault.place or _ROW}] {in_both_languages(fault.code, fault.detail)}"
         for fault in faults
     )
 

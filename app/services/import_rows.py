@@ -172,6 +172,7 @@ _IN_CHINESE: Final = {
     "truncated": "文件不完整，请重新发送。",
     "wrong-charset": "文件编码无法识别，请另存为 UTF-8 编码的 CSV。",
     "not-a-table": "文件不是表格，请导出为 .xlsx 或 .csv。",
+    "archive": "压缩包请先解压，再放入其中的文件。",
     "no-such-sheet": "找不到指定的工作表。",
     "no-heading": "找不到表头行。",
     "line-too-long": "行过长，文件可能不是表格。",

@@ -195,7 +195,7 @@ async def test_a_row_with_a_separator_too_many_comes_back_with_all_its_cells(
     returned = (shop / "faults" / "a.csv").read_text(encoding="utf-8").splitlines()
     heading, cells = csv.reader(returned)
     assert heading == [*COLUMNS, FAULT_COLUMN]
-    assert "该行格式有误" in cells[len(COLUMNS)]
+    assert cells[len(COLUMNS)].startswith("[整行 Row] 该行格式有误")
     assert [*cells[: len(COLUMNS)], *cells[len(COLUMNS) + 1 :]] == [
         *("RO1", "2026-06-01 09:00", "保养", "A1", "12000", "2026-06-01 16:00", "1", "200")
     ]

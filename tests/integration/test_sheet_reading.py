@@ -316,6 +316,7 @@ def test_a_line_that_is_no_record_concerns_itself_alone(tmp_path: Path) -> None:
             "not-a-table",
         ),
         (b"%PDF-1.7", "not-a-table"),
+        (b"Rar!\x1a\x07", "archive"),
         (b"<html><p>no table</p></html>", "not-a-table"),
         (b"<?xml version='1.0'?><Workbook/>", "not-a-table"),
         (b'{"a": 1', "corrupt"),
@@ -335,7 +336,7 @@ def test_what_is_no_table_is_told_in_a_sentence(tmp_path: Path, content: bytes, 
 @pytest.mark.parametrize(
     ("member", "content", "words"),
     [
-        ("结算单.csv", "工单号,顾问\nRO1,A07\n", "a zip archive, not a workbook. Unpack it"),
+        ("结算单.csv", "工单号,顾问\nRO1,A07\n", "a zip archive, not a table. Unpack it"),
         ("word/document.xml", "<w:document/>", "a text document"),
         ("xl/workbook.xml", "<workbook>", "can't be opened as a workbook"),
     ],

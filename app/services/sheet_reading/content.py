@@ -28,12 +28,11 @@ _MARKS: Final = (
 )
 _OPEN_DOCUMENT: Final = b"urn:oasis:names:tc:opendocument"
 _XML_SPREADSHEET: Final = b"urn:schemas-microsoft-com:office:spreadsheet"
+_ARCHIVES: Final = ((b"Rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7z archive"))
 _OTHERS: Final = (
     (b"%PDF", "a PDF"),
     (b"\x89PNG", "an image"),
     (b"\xff\xd8\xff", "an image"),
-    (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
     (b"{\\rtf", "a text document"),
     (b"SQLite format 3", "a database"),
 )
@@ -127,6 +126,9 @@ def kind_of(source: Source) -> Kind:
         if head.startswith(mark):
             message = f"{name} is {words}, not a table. Export it as .xlsx or .csv."
             raise SheetError("not-a-table", message)
+    for mark, words in _ARCHIVES:
+        if head.startswith(mark):
+            raise is_archive(name, words)
     text = head
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -136,6 +138,12 @@ def kind_of(source: Source) -> Kind:
     if start == b"<":
         return _markup(text.lower(), name)
     return "json" if start in {b"{", b"["} else "text"
+
+
+def is_archive(name: str, words: str) -> SheetError:
+    """Say of an archive what to do."""
+    message = f"{name} is {words}, not a table. Unpack it and use the files in it."
+    return SheetError("archive", message)
 
 
 def _markup(lowered: bytes, name: str) -> Kind:

@@ -14,7 +14,8 @@ class SheetError(Exception):
 
     Attributes:
         code: Stable and kebab-case: `empty`, `encrypted`, `corrupt`, `truncated`, `too-large`,
-            `wrong-charset`, `not-a-table`, `no-such-sheet`, `no-heading`, `line-too-long`.
+            `wrong-charset`, `not-a-table`, `archive`, `no-such-sheet`, `no-heading`,
+            `line-too-long`.
     """
 
     def __init__(self, code: str, detail: str) -> None:

@@ -23,7 +23,7 @@ from python_calamine import (
 )
 
 from app.domain.cells import FORMULA_WITHOUT_VALUE
-from app.services.sheet_reading.content import MAX_UNPACKED, Source
+from app.services.sheet_reading.content import MAX_UNPACKED, Source, is_archive
 from app.services.sheet_reading.sheet import Format, Sheet, SheetError
 from app.services.sheet_reading.table import (
     LOOK_AHEAD,
@@ -164,8 +164,7 @@ def _check_package(content: bytes, name: str) -> Format:
             return "xlsx"
     if "word/document.xml" in members:
         raise _no_workbook(name, "a text document")
-    message = f"{name} is a zip archive, not a workbook. Unpack it and use the files in it."
-    raise SheetError("not-a-table", message)
+    raise is_archive(name, "a zip archive")
 
 
 def _no_workbook(name: str, what: str) -> SheetError:
