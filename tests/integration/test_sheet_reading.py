@@ -350,15 +350,9 @@ def test_a_package_that_is_no_workbook_says_what_to_do(
     assert words in str(refusal(path))
 
 
-def test_an_open_document_is_a_workbook(tmp_path: Path) -> None:
-    path = tmp_path / "结算.ods"
+def save_ods(path: Path, rows: str) -> None:
     kind = "application/vnd.oasis.opendocument.spreadsheet"
     names = "urn:oasis:names:tc:opendocument:xmlns"
-    cell = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'
-    rows = "".join(
-        f"<table:table-row>{''.join(map(cell.format, cells))}</table:table-row>"
-        for cells in (("工单号", "顾问"), ("RO1", "A07"))
-    )
     with zipfile.ZipFile(path, "w") as package:
         package.writestr("mimetype", kind)
         package.writestr(
@@ -369,13 +363,34 @@ def test_an_open_document_is_a_workbook(tmp_path: Path) -> None:
         package.writestr(
             "content.xml",
             f'<office:document-content xmlns:office="{names}:office:1.0"'
-            f' xmlns:table="{names}:table:1.0" xmlns:text="{names}:text:1.0">'
+            f' xmlns:table="{names}:table:1.0" xmlns:text="{names}:text:1.0"'
+            ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+            ">"
             f'<office:body><office:spreadsheet><table:table table:name="结算">{rows}'
             "</table:table></office:spreadsheet></office:body></office:document-content>",
         )
+
+
+def test_an_open_document_is_a_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "结算.ods"
+    text = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'
+    error = (
+        '<table:table-cell office:value-type="string" office:string-value=""'
+        ' calcext:value-type="error"><text:p>#DIV/0!</text:p></table:table-cell>'
+    )
+    empty = '<table:table-cell table:number-columns-repeated="2"/>'
+    lines = [
+        "".join(map(text.format, ("工单号", "顾问", "品牌", "工时费"))),
+        text.format("RO1") + empty + error,
+    ]
+    rows = [f"<table:table-row>{line}</table:table-row>" for line in lines]
+    gap = '<table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>'
+    save_ods(path, gap.join(["", *rows]))
     with open_sheet(path) as sheet:
-        assert (sheet.format, sheet.name) == ("ods", "结算")
-        assert [dict(row.cells) for row in sheet.rows()] == [{"工单号": "RO1", "顾问": "A07"}]
+        assert (sheet.format, sheet.name, sheet.header_row) == ("ods", "结算", 4)
+        (row,) = sheet.rows()
+    assert row.number == 8
+    assert (row.cells["工单号"], row.cells["工时费"]) == ("RO1", "#DIV/0!")
 
 
 def test_a_flat_open_document_says_what_to_do(tmp_path: Path) -> None:

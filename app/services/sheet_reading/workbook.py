@@ -22,8 +22,8 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from app.domain.cells import FORMULA_WITHOUT_VALUE
 from app.services.sheet_reading.content import MAX_UNPACKED, Source, is_archive
+from app.services.sheet_reading.odd_cells import Odd, odd_cells
 from app.services.sheet_reading.sheet import Format, Sheet, SheetError
 from app.services.sheet_reading.table import (
     LOOK_AHEAD,
@@ -47,15 +47,7 @@ _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
 _SHEETS: Final = tuple(name.encode("utf-16-le") for name in ("Workbook", "WORKBOOK", "Book"))
 _WORD: Final = "WordDocument".encode("utf-16-le")
 _ODS: Final = b"application/vnd.oasis.opendocument.spreadsheet"
-_CELL: Final = re.compile(rb"<c ([^>]*)>(.*?)</c>", re.DOTALL)
 _FAR: Final = re.compile(rb'\br="(?:[A-Z]{3,}[0-9]|[A-Z]*[0-9]{6})')
-_PLACE: Final = re.compile(rb'\br="([A-Z]+)([0-9]+)"')
-_VALUE: Final = re.compile(rb"<v[^>]*>([^<]+)</v>")
-_MAIN: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-_LINK: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
-
-_Odd = Mapping[tuple[int, int], str]
-"""Cells that the library reads as empty though they hold an error: row and column, from 0."""
 
 
 def open_workbook(
@@ -79,7 +71,7 @@ def open_workbook(
     with _reading(name):
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         chosen = _choose(workbook, sheet, name)
-        odd = _odd_cells(content, chosen.name) if kind == "xlsx" else {}
+        odd = odd_cells(content, chosen.name, kind)
     spans = _spans(chosen)
 
     def grid() -> Iterator[Cells]:
@@ -249,59 +241,7 @@ def _encrypted(name: str) -> SheetError:
     return SheetError("encrypted", message)
 
 
-def _mended(row: int, cells: Cells, odd: _Odd) -> Cells:
+def _mended(row: int, cells: Cells, odd: Odd) -> Cells:
     if not odd:
         return cells
     return [odd.get((row, column), cell) for column, cell in enumerate(cells)]
-
-
-def _odd_cells(content: bytes, sheet: str) -> _Odd:
-    """Find the cells that hold an error, or a formula that was never computed.
-
-    The library gives "" for both, as for an empty cell; what looks absent would be lost.
-    """
-    with zipfile.ZipFile(io.BytesIO(content)) as package:
-        member = _member(package, sheet)
-        xml = b"" if member is None else package.read(member)
-    odd: dict[tuple[int, int], str] = {}
-    if b't="e"' not in xml and b"<f" not in xml:
-        return odd
-    for match in _CELL.finditer(xml):
-        attributes, inner = match[1], match[2]
-        value = _VALUE.search(inner)
-        if b't="e"' in attributes:
-            text = "#N/A" if value is None else value[1].decode("utf-8", "replace")
-        elif value is None and b"<f" in inner and b't="str"' not in attributes:
-            text = FORMULA_WITHOUT_VALUE
-        else:
-            continue
-        if place := _PLACE.search(attributes):
-            odd[int(place[2]) - 1, _number(place[1].decode())] = text
-    return odd
-
-
-def _member(package: zipfile.ZipFile, sheet: str) -> str | None:
-    """Find the part of a package that holds a sheet."""
-    names = set(package.namelist())
-    if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
-        return None
-    parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    book = etree.fromstring(package.read("xl/workbook.xml"), parser)
-    links = etree.fromstring(package.read("xl/_rels/workbook.xml.rels"), parser)
-    wanted = next(
-        (node.get(_LINK) for node in book.iter(f"{_MAIN}sheet") if node.get("name") == sheet), None
-    )
-    for link in links:
-        if link.get("Id") == wanted:
-            target = str(link.get("Target")).lstrip("/")
-            member = target if target.startswith("xl/") else f"xl/{target}"
-            return member if member in names else None
-    return None
-
-
-def _number(letters: str) -> int:
-    """Return the number of a column, from 0."""
-    number = 0
-    for letter in letters:
-        number = number * 26 + ord(letter) - 64
-    return number - 1
