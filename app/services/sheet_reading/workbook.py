@@ -203,10 +203,11 @@ def _choose(workbook: CalamineWorkbook, sheet: str | None, name: str) -> Calamin
     raise SheetError("empty", f"{name} has no visible sheet with anything in it.")
 
 
-def _visible(workbook: CalamineWorkbook) -> Iterator[CalamineSheet]:
+def _visible(workbook: CalamineWorkbook, *, but: str | None = None) -> Iterator[CalamineSheet]:
     """Open the sheets that show, one after the other; those without any cell are left out."""
     for index, about in enumerate(workbook.sheets_metadata):
-        if about.visible == SheetVisibleEnum.Visible and about.typ == SheetTypeEnum.WorkSheet:
+        is_sheet = about.typ == SheetTypeEnum.WorkSheet and about.name != but
+        if is_sheet and about.visible == SheetVisibleEnum.Visible:
             found = workbook.get_sheet_by_index(index)
             if found.end is not None:
                 yield found
@@ -215,11 +216,10 @@ def _visible(workbook: CalamineWorkbook) -> Iterator[CalamineSheet]:
 def _others(workbook: CalamineWorkbook, chosen: str) -> Mapping[str, Sequence[str]]:
     """Find the other sheets that are tables, with their headings."""
     found: dict[str, Sequence[str]] = {}
-    for sheet in _visible(workbook):
-        if sheet.name != chosen:
-            first = [*islice(_rows(sheet), LOOK_AHEAD)]
-            if (columns := heading_above_rows(first, spans=_spans(sheet))) is not None:
-                found[sheet.name] = columns
+    for sheet in _visible(workbook, but=chosen):
+        first = [*islice(_rows(sheet), LOOK_AHEAD)]
+        if (columns := heading_above_rows(first, spans=_spans(sheet))) is not None:
+            found[sheet.name] = columns
     return found
 
 
