@@ -13,6 +13,7 @@ IN_CHINESE: Final[Mapping[str, str]] = {
     "counted-as-other": "不在已知范围内，按“其他”计。",
     "differs-in-group": "同一工单的各行内容不一致，取第一行。",
     "digits-lost": "数字过长，末尾几位已丢失，请把该列设为文本后重新导出。",
+    "ended-before-opened": "结算或交车时间早于开单时间，请检查。",
     "error-cell": "公式没有结果，请改正公式，或打开文件重新保存。",
     "identity-conflict": "同一编号已有不同内容。",
     "missing": "必填，不能为空。",

@@ -22,7 +22,7 @@ from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejec
 from app.domain.events.form import Content, Form, Limits
 from app.domain.events.item import Unreadable
 from app.domain.events.names import Naming
-from app.domain.events.order_times import odd_promises, times_to_come
+from app.domain.events.order_times import odd_times, times_to_come
 from app.domain.events.payload import Payload, read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
@@ -149,7 +149,7 @@ def parse_event(
             version,
             sent.canonical,
         ),
-        content.warnings + odd_promises(content.payload, occurred_at),
+        content.warnings + odd_times(content.payload, occurred_at),
     )
 
 
