@@ -30,7 +30,7 @@ from app.demo import tour
 from app.demo.serving import DemoError
 from app.domain.access import ALL_SCOPES, Scope
 from app.domain.errors import DomainError
-from app.factory import open_factory
+from app.factory import Factory, open_factory
 from app.services.access import AccessService
 from app.services.sheet_reading import SheetError
 from app.settings import Settings, describe, unknown_variables
@@ -232,12 +232,15 @@ def issue(
         _fail("Name the rights with --scope, or give all with --all-scopes.")
     scopes = ALL_SCOPES if all_scopes else frozenset(scope or ())
 
-    async def run(access: AccessService) -> None:
-        issued = await access.issue(name=name, scopes=scopes, stores=store)
+    async def run(factory: Factory) -> None:
+        issued = await factory.access.issue(name=name, scopes=scopes, stores=store)
         _say(f"Key {issued.key.key_id} for {name}; it is not shown again:")
         print(issued.token)
+        codes = issued.key.stores or frozenset()
+        for code in sorted(codes - (await factory.store_directory.get_many(codes)).keys()):
+            _say(f"There is no store {code} yet; codes count exactly as they are written.")
 
-    _with_access(run)
+    _with_factory(run)
 
 
 @keys.command("list")
