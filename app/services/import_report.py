@@ -5,7 +5,7 @@ takes no memory.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -96,6 +96,7 @@ class ImportReport:
         reached: The last row that was dealt with.
         sheet: The sheet of the file that its mapping names.
         header_row: The row of the heading, likewise.
+        unread: Columns of the file that its mapping doesn't read.
         stopped: Why it did not come to the end though the file can be read; None if it did.
         import_ids: Where it is on record, by store.
     """
@@ -110,6 +111,7 @@ class ImportReport:
     reached: int = 0
     sheet: str | None = None
     header_row: int | None = None
+    unread: Sequence[str] = ()
     stopped: str | None = None
     import_ids: dict[str, str] = field(default_factory=dict)
     _last_row: dict[str, int] = field(default_factory=dict)
@@ -188,6 +190,7 @@ class ImportReport:
                 store_id: msgspec.to_builtins(part.counts)
                 for store_id, part in self.by_store.items()
             },
+            "columns_not_read": [*self.unread],
             "reached_row": self.reached,
             "stopped": self.stopped,
             "imports": self.import_ids,

@@ -83,7 +83,8 @@ async def test_totals_and_warnings_of_a_sheet_are_told(
 ) -> None:
     sheet = folder / "月.csv"
     odd = [order(number, 维修类型="美容") for number in (2, 3)]
-    sheet.write_bytes(as_csv([order(1), *odd, ["合计", "", "", "", "", "", "541.50"]]))
+    rows = [order(1), *odd, ["合计", "", "", "", "", "", "541.50"]]
+    sheet.write_bytes(as_csv(rows).replace("里程".encode(), "出厂里程".encode(), 1))
     (ran,) = run(
         ["import", str(sheet), "--store", "S1", "--mapping", str(folder / "m.yaml")],
         database_url=database_url,
@@ -91,6 +92,7 @@ async def test_totals_and_warnings_of_a_sheet_are_told(
     assert ran.code == 0
     assert "4 rows" in ran.out
     assert "rows skipped 1, warnings 2" in ran.out
+    assert "columns not read 未读取的列: 出厂里程\n" in ran.out
     assert "2 × 维修类型, first in row 3 (美容): The value isn't known" in ran.out
     (recorded,) = (await factory.inbox.list_page("S1", PageRequest(), state=None)).items
     assert recorded.summary is not None
