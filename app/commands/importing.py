@@ -252,8 +252,8 @@ def _print_report(console: Console, report: ImportReport) -> None:
     for problem in (summary.problem, report.stopped):
         if problem is not None:
             console.print(Text(f"  {problem}", "red"))
-    if report.unread:
-        _say(console, f"columns not read 未读取的列: {', '.join(report.unread)}")
+    if summary.columns_not_read:
+        _say(console, f"columns not read 未读取的列: {', '.join(summary.columns_not_read)}")
     if counts.warnings:
         _print_warnings(console, report)
     if summary.by_reason:

@@ -31,6 +31,9 @@ MARKER: Final = ".done"
 EXAMPLES: Final = 20
 """Faults that a summary shows."""
 
+COLUMNS: Final = 50
+"""Columns without a use that a summary names."""
+
 _UNFINISHED: Final = (
     ".part",
     ".partial",
@@ -131,6 +134,7 @@ class ImportSummary(msgspec.Struct, omit_defaults=True):
         by_reason: Reason code -> how many faults.
         examples: The first faults, in order of rows.
         problem: Why it ended early or could not be read at all, in words.
+        columns_not_read: The first columns of the file that the mapping doesn't read.
     """
 
     format: str | None = None
@@ -140,6 +144,7 @@ class ImportSummary(msgspec.Struct, omit_defaults=True):
     examples: list[ImportExample] = msgspec.field(default_factory=list)
     problem: str | None = None
     seconds: float = 0.0
+    columns_not_read: list[str] = msgspec.field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:

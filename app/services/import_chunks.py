@@ -102,13 +102,11 @@ class ChunkSource(Protocol):
         unit: `bytes` or `rows`.
         sheet: The sheet that was asked for; None: none, it is found by itself.
         header_row: The row of the heading, likewise.
-        unread: The columns of the file that its mapping doesn't read.
     """
 
     unit: str
     sheet: str | None
     header_row: int | None
-    unread: Sequence[str]
 
     @property
     def total(self) -> int | None:
@@ -130,7 +128,6 @@ class EventChunks:
     unit = "bytes"
     sheet: str | None = None
     header_row: int | None = None
-    unread: Sequence[str] = ()
 
     def __init__(self, file: JsonFile, *, size: int) -> None:
         self._file = file

@@ -5,7 +5,7 @@ takes no memory.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -96,7 +96,6 @@ class ImportReport:
         reached: The last row that was dealt with.
         sheet: The sheet of the file that its mapping names.
         header_row: The row of the heading, likewise.
-        unread: Columns of the file that its mapping doesn't read.
         stopped: Why it did not come to the end though the file can be read; None if it did.
         import_ids: Where it is on record, by store.
     """
@@ -111,7 +110,6 @@ class ImportReport:
     reached: int = 0
     sheet: str | None = None
     header_row: int | None = None
-    unread: Sequence[str] = ()
     stopped: str | None = None
     import_ids: dict[str, str] = field(default_factory=dict)
     _last_row: dict[str, int] = field(default_factory=dict)
@@ -129,7 +127,11 @@ class ImportReport:
     def of_store(self, store_id: str) -> ImportSummary:
         """The part of a store, made when it is first asked for."""
         if store_id not in self.by_store:
-            self.by_store[store_id] = ImportSummary(self.summary.format, self.summary.mapping)
+            self.by_store[store_id] = ImportSummary(
+                self.summary.format,
+                self.summary.mapping,
+                columns_not_read=self.summary.columns_not_read,
+            )
         return self.by_store[store_id]
 
     def count(self, outcome: Outcome, store_id: str, *, row: int) -> None:
@@ -190,7 +192,7 @@ class ImportReport:
                 store_id: msgspec.to_builtins(part.counts)
                 for store_id, part in self.by_store.items()
             },
-            "columns_not_read": [*self.unread],
+            "columns_not_read": self.summary.columns_not_read,
             "reached_row": self.reached,
             "stopped": self.stopped,
             "imports": self.import_ids,

@@ -39,8 +39,6 @@ class RowChunks:
         self._uses_file_time = uses_file_time(mapping.model.model_dump())
         self.sheet = mapping.sheet
         self.header_row = mapping.header_row
-        unread = mapping.unread(sheet.columns)
-        self.unread: Sequence[str] = [name for name in unread if name != FAULT_COLUMN]
         in_rows = sheet.total_rows is not None
         self.unit = "rows" if in_rows else "bytes"
         self.total: int | None = sheet.total_rows if in_rows else file_size

@@ -125,7 +125,6 @@ class ImportService:
                     path, opened, store_id=store_id, mapping=mapping, summary=report.summary
                 )
                 report.sheet, report.header_row = source.sheet, source.header_row
-                report.unread = source.unread
                 await self._take_all(source, report, principal, progress)
         except BaseException:
             report.close()

@@ -97,3 +97,4 @@ async def test_totals_and_warnings_of_a_sheet_are_told(
     (recorded,) = (await factory.inbox.list_page("S1", PageRequest(), state=None)).items
     assert recorded.summary is not None
     assert (recorded.summary.counts.rows, recorded.summary.counts.skipped) == (4, 1)
+    assert recorded.summary.columns_not_read == ["出厂里程"]
