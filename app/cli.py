@@ -26,9 +26,10 @@ from uvicorn.importer import import_from_string
 from app.commands import importing, mapping, quarantine
 from app.commands.opening import Opening
 from app.db import embedded, migrations
+from app.db.embedded_account import EmbeddedServerError
 from app.demo import tour
 from app.demo.serving import DemoError
-from app.domain.access import ALL_SCOPES, Scope
+from app.domain.access import ALL_SCOPES, AccessKey, Scope
 from app.domain.errors import DomainError
 from app.factory import Factory, open_factory
 from app.services.access import AccessService
@@ -56,7 +57,7 @@ _INTERRUPTED = 130
 _OPERATOR_ERRORS = (
     DemoError,
     DomainError,
-    embedded.EmbeddedServerError,
+    EmbeddedServerError,
     migrations.SchemaError,
     SheetError,
     asyncpg.PostgresError,
@@ -225,12 +226,12 @@ def issue(
         list[str] | None, typer.Option(help="Bind to a store; repeat for several. Default: all.")
     ] = None,
     *,
-    all_scopes: Annotated[bool, typer.Option("--all-scopes", help="Every right.")] = False,
+    all_scopes: Annotated[
+        bool, typer.Option("--all-scopes", help="Every right of this version.")
+    ] = False,
 ) -> None:
     """Issue a key. It is shown this once: only its hash is kept."""
-    if bool(scope) == all_scopes:
-        _fail("Name the rights with --scope, or give all with --all-scopes.")
-    scopes = ALL_SCOPES if all_scopes else frozenset(scope or ())
+    scopes = _named_scopes(scope, all_scopes=all_scopes)
 
     async def run(factory: Factory) -> None:
         issued = await factory.access.issue(name=name, scopes=scopes, stores=store)
@@ -253,11 +254,30 @@ def list_keys() -> None:
             table.add_row(
                 key.key_id,
                 Text(key.name),
-                "all" if key.scopes == ALL_SCOPES else ", ".join(sorted(key.scopes)),
+                _rights(key),
                 "all" if key.stores is None else ", ".join(sorted(key.stores)),
                 *(_minute(at) for at in (key.created_at, key.last_used_at, key.revoked_at)),
             )
         Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+    _with_access(run)
+
+
+@keys.command()
+def widen(
+    key_id: Annotated[str, typer.Argument(help="The id that `keys list` shows.")],
+    scope: Annotated[list[Scope] | None, typer.Option(help="A right; repeat for several.")] = None,
+    *,
+    all_scopes: Annotated[
+        bool, typer.Option("--all-scopes", help="Every right of this version.")
+    ] = False,
+) -> None:
+    """Give a key more rights; running services notice within SERVICELANE_KEY_CACHE_SECONDS."""
+    scopes = _named_scopes(scope, all_scopes=all_scopes)
+
+    async def run(access: AccessService) -> None:
+        key = await access.widen(key_id=key_id, scopes=scopes)
+        print(f"{key.key_id} ({key.name}): {_rights(key)}")
 
     _with_access(run)
 
@@ -284,6 +304,22 @@ def export(
         sys.stdout.write(text)
     else:
         path.write_text(text, encoding="utf-8")
+
+
+def _named_scopes(scope: list[Scope] | None, *, all_scopes: bool) -> frozenset[Scope]:
+    if bool(scope) == all_scopes:
+        _fail("Name the rights with --scope, or give all with --all-scopes.")
+    return ALL_SCOPES if all_scopes else frozenset(scope or ())
+
+
+def _rights(key: AccessKey) -> str:
+    """Name the scopes of a key: those that it lacks, if they are the fewer."""
+    missing = ", ".join(sorted(key.missing))
+    if not missing:
+        return "all"
+    if len(key.missing) < len(key.scopes):
+        return f"all but {missing}"
+    return ", ".join(sorted(key.scopes))
 
 
 def _with_access(run: Any) -> None:

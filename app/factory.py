@@ -11,6 +11,7 @@ from app.db.event_log import EventLog
 from app.db.feed_cursors import FeedCursorRepository
 from app.db.imports import ImportRepository
 from app.db.installation import InstallationRepository
+from app.db.known_items import KnownItems
 from app.db.links import LinkRepository
 from app.db.mappings import MappingRepository
 from app.db.migrations import expected_revision
@@ -61,6 +62,7 @@ from app.services.repair_orders import RepairOrderService, TimelineService
 from app.services.replays import ReplayService
 from app.services.row_reading import RowReader
 from app.services.sandbox import SandboxService
+from app.services.split_customers import SplitCustomerService
 from app.services.stores import StoreDirectory, StoreService
 from app.services.suggestions import SuggestionService
 from app.services.time_source import SandboxTimeSource, SystemTimeSource, TimeSource
@@ -180,6 +182,7 @@ class Factory:
         return IngestService(
             appender=self.appender,
             quarantine=self._quarantine_repository,
+            known_items=KnownItems(self.database.read),
             stores=self.store_directory,
             mappings=self.mapping_directory,
             time_source=self.time_source,
@@ -414,14 +417,25 @@ class Factory:
 
     @cached_property
     def links(self) -> LinkService:
-        """What isn't linked yet, and the commands that link it."""
+        """Orders that lack a link, and the command that links one."""
         suggestions = LinkSuggestions(
             self._link_repository, self._subject_repository, self._personal_fields
         )
         return LinkService(
             self._link_repository,
-            self._subject_repository,
             suggestions,
+            names=self.names,
+            appender=self.appender,
+            door=self._door,
+            stores=self.store_directory,
+        )
+
+    @cached_property
+    def split_customers(self) -> SplitCustomerService:
+        """Cars with several customers, and the commands that say what they are."""
+        return SplitCustomerService(
+            self._link_repository,
+            self._subject_repository,
             names=self.names,
             appender=self.appender,
             door=self._door,

@@ -127,6 +127,13 @@ _MADE_STORES_SECONDS: Final = 5.0
 """How often it is looked whether a store is there by now that events in quarantine wait for."""
 
 _FRAMEWORK_SUCCESS: Final = "Successful Response"
+_SUCCESSES: Final = {
+    "200": "Done 成功",
+    "201": "Made 已建立",
+    "202": "Taken in 已受理",
+    "204": "Done, nothing to show 成功 无内容",
+}
+"""What is said of a success in its place, by status."""
 
 _EXPOSED_HEADERS: Final = (
     *("ETag", "Link", "Location", "Preference-Applied", "Retry-After", "X-Head", "X-Next-After"),
@@ -304,9 +311,9 @@ def _complete(document: dict[str, Any]) -> None:
             for parameter in operation.get("parameters", ()):
                 _without_null(parameter["schema"])
             responses = operation["responses"]
-            for response in responses.values():
+            for status, response in responses.items():
                 if response["description"] == _FRAMEWORK_SUCCESS:
-                    response["description"] = "Done 成功"
+                    response["description"] = _SUCCESSES[status]
             if "requestBody" in operation:
                 for status in (HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
                     responses.setdefault(str(status.value), deepcopy(of_bodies[status]))

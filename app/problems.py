@@ -5,16 +5,12 @@ same kind, a database that is away is a 503, and anything else is logged once wi
 and answered as a plain 500 that names the request. `docs/problems.md` tells callers the same.
 """
 
-import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, Final
 
-import asyncpg
 import orjson
-import sqlalchemy.exc
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -40,6 +36,7 @@ from app.domain.errors import (
     VersionMismatchError,
 )
 from app.domain.events.marks import CAREFUL, QUICK
+from app.services.database_failures import is_database_away, is_unsupported_text
 from app.telemetry import current_request_id
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -342,7 +339,7 @@ class BodyLimitMiddleware:
 
 
 def _unexpected(error: Exception) -> Response:
-    if _is_unsupported_text(error):
+    if is_unsupported_text(error):
         fault = Fault("", "unsupported-character", "A text holds a character that is not kept.")
         return _answer(_BY_ERROR[InvalidInputError], fault.detail, {"errors": [fault]})
     if is_database_away(error):
@@ -476,68 +473,3 @@ def pointer_of(location: tuple[str | int, ...]) -> str:
     return "".join(
         f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts if part != CAREFUL
     )
-
-
-def is_database_away(error: BaseException) -> bool:
-    """Tell whether an error means that the database can't be reached, not that it refused."""
-    for cause in _chain(error):
-        match cause:
-            case (
-                asyncpg.PostgresConnectionError()
-                | asyncpg.CannotConnectNowError()
-                | asyncpg.AdminShutdownError()
-                | asyncpg.CrashShutdownError()
-                | asyncpg.TooManyConnectionsError()
-                | sqlalchemy.exc.TimeoutError()
-            ):
-                return True
-            case sqlalchemy.exc.DBAPIError() if cause.connection_invalidated:
-                return True
-            case asyncpg.InterfaceError() if "clos" in str(cause):
-                return True
-            case asyncpg.InternalClientError() if "another operation" in str(cause):
-                return True  # the session ended between two messages of a statement
-            case ConnectionError() | TimeoutError() | FileNotFoundError() | socket.gaierror() if (
-                _is_from_asyncpg(cause.__traceback__)
-            ):
-                return True
-            case _:
-                pass
-    return False
-
-
-def _is_unsupported_text(error: BaseException) -> bool:
-    """Tell whether the database refused a text: NUL and lone surrogates are never kept."""
-    return any(
-        isinstance(
-            cause, asyncpg.UntranslatableCharacterError | asyncpg.CharacterNotInRepertoireError
-        )
-        for cause in _chain(error)
-    )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was raised from, nearest first; groups are opened."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        current = waiting.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        if isinstance(current, BaseExceptionGroup):
-            waiting.extend(current.exceptions)
-        if isinstance(current, sqlalchemy.exc.DBAPIError) and current.orig is not None:
-            waiting.append(current.orig)
-        if current.__cause__ is not None:
-            waiting.append(current.__cause__)
-
-
-def _is_from_asyncpg(traceback: TracebackType | None) -> bool:
-    """Tell whether an error came out of the database driver: an OSError may be anything's."""
-    while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__name__", "").startswith("asyncpg."):
-            return True
-        traceback = traceback.tb_next
-    return False

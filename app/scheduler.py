@@ -14,7 +14,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from app.problems import is_database_away
+from app.services.database_failures import is_database_away
 
 STOP_SECONDS: Final = 5.0
 """How long running ticks may take to end by themselves when the process stops."""

@@ -227,6 +227,20 @@ def discard(
     context.obj.with_factory(discarded)
 
 
+@commands.command()
+def reopen(
+    context: typer.Context,
+    quarantine_id: Annotated[str, typer.Argument(help="The item.")],
+) -> None:
+    """Let an item wait again that was discarded by mistake."""
+
+    async def reopened(factory: Factory) -> None:
+        await factory.quarantine.reopen(quarantine_id, principal=_operator())
+        await _show(factory, quarantine_id, as_json=False)
+
+    context.obj.with_factory(reopened)
+
+
 def _operator() -> Principal:
     """Whoever may use the database may do everything; the account is what is known of them."""
     account = "unknown"
@@ -335,7 +349,7 @@ def _outcome(run: QuarantineRun) -> Group:
 
 async def _show(factory: Factory, quarantine_id: str, *, as_json: bool) -> None:
     item = await factory.quarantine.get(quarantine_id, principal=_operator())
-    suggestions = await factory.quarantine.suggest(item)
+    suggestions = await factory.quarantine.suggest(item, principal=_operator())
     if as_json:
         shown = {**_plain(item), "suggestions": [_suggestion(each) for each in suggestions]}
         print(json.dumps(shown, ensure_ascii=False, indent=2))
@@ -351,6 +365,10 @@ async def _show(factory: Factory, quarantine_id: str, *, as_json: bool) -> None:
         why = f": {item.discard_reason}" if item.discard_reason else ""
         when = "" if item.resolved_at is None else _moment(item.resolved_at)
         parts.append(Text(f"{item.state} by {item.resolved_by.name} at {when}{why}"))
+    if item.again_at is not None:
+        parts.append(
+            Text(f"\nseen again since: {item.again_count}, last at {_moment(item.again_at)}")
+        )
     if suggestions:
         table = Table("suggestion", "action", "what it does", "then nothing is wrong")
         for each in suggestions:
@@ -395,6 +413,7 @@ def _plain(item: QuarantinedItem) -> dict[str, Any]:
         "subject": item.subject,
         "received_at": item.received_at.isoformat(),
         "seen_count": item.seen_count,
+        "again_count": item.again_count,
         "seq": item.seq,
         "body": _body(item),
         "corrections": [made.event for made in item.corrections],

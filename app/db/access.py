@@ -1,5 +1,6 @@
 """Keys at rest: hashes, rights, and when each was last used."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -54,6 +55,28 @@ class AccessKeyRepository:
             now,
             now - _USE_NOTED_EVERY,
         )
+
+    async def find(self, key_id: str) -> AccessKey | None:
+        """Find a key by its id, revoked ones included."""
+        row = await self._pool.fetchrow(
+            f"SELECT {_COLUMNS} FROM access_key WHERE key_id = $1", key_id
+        )
+        return None if row is None else _key(row)
+
+    async def widen(self, key_id: str, scopes: Collection[Scope]) -> AccessKey | None:
+        """Add scopes to a key and return it; None if there is none that counts.
+
+        Scopes that only another version knows stay.
+        """
+        row = await self._pool.fetchrow(
+            f"""UPDATE access_key
+                   SET scopes = ARRAY(SELECT unnest(scopes) UNION SELECT unnest($2::text[])
+                                       ORDER BY 1)
+                 WHERE key_id = $1 AND revoked_at IS NULL RETURNING {_COLUMNS}""",
+            key_id,
+            list(scopes),
+        )
+        return None if row is None else _key(row)
 
     async def revoke(self, key_id: str, now: datetime) -> AccessKey | None:
         """Revoke a key and return it, None if there is none; a repeat keeps the first time."""

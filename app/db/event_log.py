@@ -35,7 +35,11 @@ _READ_GROUP = (
     "$2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], "
     "$7::text::text[])"
 )
-_APPEND_GROUP = "SELECT quarantine_store, item_hash, item_id FROM append_group($1)"
+# the document as bytes: what goes as text is first made a text, and then bytes again
+_APPEND_GROUP = (
+    "SELECT quarantine_store, item_hash, item_id"
+    " FROM append_group(convert_from($1, 'UTF8')::jsonb)"
+)
 _LOCK_HEADS = """
     SELECT store_id FROM stream_head WHERE store_id = ANY($1)
      ORDER BY store_id COLLATE "C" FOR UPDATE
@@ -88,6 +92,12 @@ _READ_STAFF_NAMED = """
        AND (data ->> 'name_key' = surrogate OR data -> 'alias_keys' ? surrogate)
      GROUP BY store_id, key, surrogate
 """
+_LIST_KNOWN_AS = """
+    SELECT staff_no FROM staff
+     WHERE store_id = $1
+       AND (jsonb_path_exists(state, '$.name_keys.* ? (@ == $key)', $2)
+            OR jsonb_path_exists(state, '$.alias_keys.*[*] ? (@ == $key)', $2))
+"""
 _READ_HEADINGS = """
     SELECT seq, type, occurred_at, recorded_at FROM event
      WHERE store_id = $1 AND seq > $2 AND seq <= $3 AND type = ANY($4) ORDER BY seq
@@ -103,39 +113,10 @@ _FIND_LATEST = """
          ORDER BY o.seq DESC LIMIT 1
      ) AS latest
 """
-_ORDERS_WITHOUT_CUSTOMER = """
-    SELECT ro_number FROM repair_order
-     WHERE store_id = $1 AND vin = ANY($2) AND NOT state ? 'customer_no'
-"""
-_MERGED_WITH = """
-    WITH root AS (
-        SELECT coalesce(c.surviving_no, n.customer_no) AS customer_no
-          FROM unnest($2::text[]) AS n (customer_no)
-          LEFT JOIN customer c ON c.store_id = $1 AND c.customer_no = n.customer_no
-    )
-    SELECT customer_no FROM root
-     UNION
-    SELECT c.customer_no FROM root
-      JOIN customer c ON c.store_id = $1 AND c.surviving_no = root.customer_no
-"""
 _FIND_TARGETS = """
-    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id
+    SELECT e.source, e.event_id, e.kind, e.key, e.subject, e.causation_id, e.correlation_id
       FROM unnest($2::text[], $3::text[]) AS r (source, event_id)
       JOIN event e ON e.store_id = $1 AND e.source = r.source AND e.event_id = r.event_id
-"""
-_DUE_CLOCKS = """
-    SELECT kind, key, name, due_at FROM clock
-     WHERE store_id = $1 AND state = 'running' AND next_at <= $2
-     ORDER BY next_at, kind, key, name LIMIT $3
-"""
-_STORES_WITH_DUE_CLOCKS = """
-    SELECT store_id FROM clock WHERE state = 'running' AND next_at <= $1
-     GROUP BY store_id ORDER BY store_id
-"""
-_NEXT_DUE = "SELECT min(next_at) FROM clock WHERE state = 'running'"
-_PUSH_CLOCK = """
-    UPDATE clock SET next_at = $5, failures = failures + 1, error = $6
-     WHERE store_id = $1 AND kind = $2 AND key = $3 AND name = $4 AND state = 'running'
 """
 _WAITING = "state = 'waiting' AND reason = 'retraction-target-unknown'"
 _WAITING_RETRACTIONS = f"""
@@ -156,21 +137,6 @@ _FIND_ANSWER = """
     SELECT request_hash, status, body FROM idempotency
      WHERE store_id = $1 AND key = $2 AND principal = $3
 """
-
-
-def is_answer_lost(error: Exception) -> bool:
-    """Tell whether the connection broke: what was being written may be there or not.
-
-    asyncpg says `InternalClientError` where a session ends between two of its messages.
-    """
-    return isinstance(
-        error,
-        OSError
-        | asyncpg.InterfaceError
-        | asyncpg.InternalClientError
-        | asyncpg.PostgresConnectionError
-        | asyncpg.OperatorInterventionError,
-    )
 
 
 class StaleHeadError(Exception):
@@ -215,6 +181,7 @@ class Target:
 
     Attributes:
         evidence: Id of the snapshot that it was read out of, if it was.
+        evidence_source: Source of that snapshot, where it was kept.
     """
 
     source: str
@@ -223,16 +190,7 @@ class Target:
     key: str
     subject: str
     evidence: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DueClock:
-    """A running clock whose moment has come."""
-
-    kind: Kind
-    key: str
-    name: str
-    due_at: datetime
+    evidence_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +284,7 @@ class EventLog:
             StaleHeadError: A head moved; nothing was written.
         """
         try:
-            rows = await self._connection.fetch(_APPEND_GROUP, orjson.dumps(document).decode())
+            rows = await self._connection.fetch(_APPEND_GROUP, orjson.dumps(document))
         except asyncpg.PostgresError as error:
             if error.sqlstate == STALE_HEAD:
                 raise StaleHeadError(str(error)) from error
@@ -349,16 +307,6 @@ class EventLog:
             events[event.kind, event.key].append(event)
         return events
 
-    async def list_orders_without_customer(self, store_id: str, vins: Sequence[str]) -> list[str]:
-        """List the orders about these vehicles that name no customer themselves."""
-        rows = await self._connection.fetch(_ORDERS_WITHOUT_CUSTOMER, store_id, list(vins))
-        return [row["ro_number"] for row in rows]
-
-    async def list_merged_with(self, store_id: str, customers: Sequence[str]) -> list[str]:
-        """List the numbers that count as one customer with any of these, as written so far."""
-        rows = await self._connection.fetch(_MERGED_WITH, store_id, list(customers))
-        return [row["customer_no"] for row in rows]
-
     async def find_targets(
         self, store_id: str, identities: Sequence[tuple[str, str]]
     ) -> dict[tuple[str, str], Target]:
@@ -377,6 +325,7 @@ class EventLog:
                 key=row["key"],
                 subject=row["subject"],
                 evidence=row["causation_id"],
+                evidence_source=row["correlation_id"],
             )
             for row in rows
         }
@@ -412,11 +361,6 @@ class EventLog:
         row = await self._connection.fetchrow(_FIND_ANSWER, store_id, key, principal)
         return None if row is None else (row["request_hash"], row["status"], row["body"])
 
-    async def list_due_clocks(self, store_id: str, now: datetime, limit: int) -> list[DueClock]:
-        """List running clocks of the store that are due at `now`, the longest due first."""
-        rows = await self._connection.fetch(_DUE_CLOCKS, store_id, now, limit)
-        return [DueClock(Kind(kind), key, name, due_at) for kind, key, name, due_at in rows]
-
     async def read_after(self, store_id: str, seq: int, limit: int) -> list[Event]:
         """Read up to `limit` events after `seq`, in seq order. None are missing in between."""
         rows = await self._connection.fetch(_READ_AFTER, store_id, seq, limit)
@@ -447,6 +391,12 @@ class EventLog:
         """Read (staff number, surrogate) of all whom a registration ever gave these."""
         rows = await self._connection.fetch(_READ_STAFF_NAMED, store_id, list(surrogates))
         return [(row["key"], row["surrogate"]) for row in rows]
+
+    async def list_known_as(self, store_id: str, surrogate: str) -> list[str]:
+        """List the staff numbers of all whose name or alias it is."""
+        names = orjson.dumps({"key": surrogate}).decode()
+        rows = await self._connection.fetch(_LIST_KNOWN_AS, store_id, names)
+        return [row["staff_no"] for row in rows]
 
     async def read_headings(
         self, store_id: str, *, after: int, upto: int, types: Collection[str]
@@ -514,24 +464,6 @@ class EventLog:
             _FIND_LATEST, store_id, list(wanted), list(wanted.values())
         )
         return {of_seq: (seq, event_id) for of_seq, seq, event_id in rows}
-
-    async def list_stores_with_due_clocks(self, now: datetime) -> list[str]:
-        """List the stores in which a running clock is due at `now`."""
-        rows = await self._connection.fetch(_STORES_WITH_DUE_CLOCKS, now)
-        return [row["store_id"] for row in rows]
-
-    async def next_due_at(self) -> datetime | None:
-        """Get the moment at which the next running clock of any store falls due."""
-        moment: datetime | None = await self._connection.fetchval(_NEXT_DUE)
-        return moment
-
-    async def push_clock(
-        self, store_id: str, clock: DueClock, *, next_at: datetime, error: str
-    ) -> None:
-        """Put off a clock that failed to evaluate, so that it cannot stall the others."""
-        await self._connection.execute(
-            _PUSH_CLOCK, store_id, clock.kind, clock.key, clock.name, next_at, error
-        )
 
 
 def _notice(row: asyncpg.Record) -> Notice:

@@ -4,10 +4,10 @@ What is received is written by `append_group.sql` together with what became of i
 makes its rows. Everything else here reads, but for rules and the watch's own beat.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import asyncpg
 
@@ -423,21 +423,6 @@ class FeedRepository:
             store_id,
         )
         return [(row["part"], row["count"]) for row in rows]
-
-
-def tally_of_refused(rows: Iterable[Mapping[str, Any]], *, no_store: str) -> FeedTally:
-    """Count what was refused at the door; what names no store or no source is nobody's."""
-    tally = FeedTally()
-    for row in rows:
-        if row["store_id"] != no_store and row["source"]:
-            tally.count(
-                row["store_id"],
-                row["source"],
-                "quarantined",
-                at=row["received_at"],
-                times=row["seen_count"],
-            )
-    return tally
 
 
 def _feed(row: asyncpg.Record) -> KnownFeed:

@@ -57,7 +57,8 @@ _NAMED_STAFF = """
 """
 _THAT_NAME = """
     SELECT kind, key FROM staff_mention
-     WHERE store_id = $1 AND surrogate = ANY($2) GROUP BY store_id, kind, key
+     WHERE store_id = $1 AND surrogate = ANY($2) AND kind = ANY($3)
+     GROUP BY store_id, kind, key
 """
 
 type_subjects = dict[Kind, set[str]]
@@ -80,7 +81,9 @@ class JudgedStates:
             touched[kind].add(key)
         staff = touched.pop(Kind.STAFF)
         if staff and (changed := await self._given_or_taken(store_id, staff, after, until)):
-            for row in await self._connection.fetch(_THAT_NAME, store_id, sorted(changed)):
+            for row in await self._connection.fetch(
+                _THAT_NAME, store_id, sorted(changed), [*touched]
+            ):
                 touched[Kind(row["kind"])].add(row["key"])
         return await self._widen(store_id, touched)
 

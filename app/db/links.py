@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from app.db.customer_numbers import find_surviving, list_numbers
 from app.db.engine import Pool
+from app.domain.customer import Customer
 from app.domain.links import Visit
 from app.domain.repair_order import RepairOrder
 from app.domain.subject import decode
@@ -103,6 +104,12 @@ _VISITS: Final = """
      WHERE store_id = $1 AND vin = ANY($2) AND customer_no IS NOT NULL
        AND status <> 'cancelled'
      ORDER BY vin, opened_at, ro_number
+"""
+_TOLD_APART: Final = """
+    SELECT state FROM customer
+     WHERE store_id = $1 AND state ? 'told_apart'
+       AND (customer_no = ANY($2) OR surviving_no = ANY($2))
+     ORDER BY customer_no
 """
 
 
@@ -210,6 +217,11 @@ class LinkRepository:
         """List VINs, spelled alike, for which more than one customer number was ever named."""
         rows = await self._pool.fetch(_SPLIT, store_id, after, limit)
         return [row["vin"] for row in rows]
+
+    async def list_told_apart(self, store_id: str, numbers: Collection[str]) -> list[Customer]:
+        """List the files that tell somebody apart, of these numbers and all merged into them."""
+        rows = await self._pool.fetch(_TOLD_APART, store_id, list(numbers))
+        return [decode(Customer, row["state"]) for row in rows]
 
     async def list_visits(
         self, store_id: str, vins: Collection[str]

@@ -10,17 +10,20 @@ from app.db.engine import Pool
 from app.domain.events.envelope import Kind
 
 _FIELDS = """
+    WITH again AS (
+        SELECT key, data ->> 'source' AS source, data ->> 'id' AS id, max(occurred_at) AS at
+          FROM event
+         WHERE store_id = $1 AND kind = $2 AND key = ANY($3)
+           AND type = 'repair_order.snapshot_repeated'
+         GROUP BY store_id, key, data ->> 'source', data ->> 'id'
+    )
     SELECT p.key, p.seq, e.type, e.source, e.event_id, p.fields
       FROM personal p
       JOIN event e ON e.store_id = p.store_id AND e.seq = p.seq
-      LEFT JOIN LATERAL (
-        SELECT max(r.occurred_at) AS at FROM event r
-         WHERE r.store_id = e.store_id AND r.kind = e.kind AND r.key = e.key
-           AND r.type = 'repair_order.snapshot_repeated'
-           AND r.data ->> 'source' = e.source AND r.data ->> 'id' = e.event_id
-      ) AS again ON e.type = 'repair_order.snapshot'
+      LEFT JOIN again a ON a.key = e.key AND a.source = e.source AND a.id = e.event_id
+                       AND e.type = 'repair_order.snapshot'
      WHERE p.store_id = $1 AND p.kind = $2 AND p.key = ANY($3)
-     ORDER BY p.key, greatest(e.occurred_at, again.at), e.seq
+     ORDER BY p.key, greatest(e.occurred_at, a.at), e.seq
 """
 
 

@@ -1,6 +1,6 @@
 """What waits in quarantine, as rows."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,16 @@ import orjson
 from uuid6 import uuid7
 
 from app.db.engine import Pool
-from app.db.feeds import tally_of_refused
+from app.db.feeds import FeedTally
+from app.db.known_items import again_rows
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
 from app.domain.events.item import Item
 from app.domain.quarantine import (
-    NO_STORE,
     Actor,
     Correction,
     CountBy,
+    Place,
     QuarantineCount,
     QuarantinedItem,
     QuarantineFilter,
@@ -31,7 +32,7 @@ from app.domain.quarantine import (
 _COLUMNS = """
     store_id, quarantine_id, state, reason, errors, body, content_type, attributes, source,
     event_id, type, subject, received_at, last_seen_at, seen_count, seq, resolved_at,
-    discard_reason, resolved_by, corrections
+    discard_reason, resolved_by, corrections, again_count, again_at
 """
 MATCHES = """
         ($1::text[] IS NULL OR store_id = ANY($1))
@@ -58,15 +59,17 @@ _LOCK_MOVING = """
 _MOVE = """
     INSERT INTO quarantine AS q (store_id, quarantine_id, state, reason, errors, body, body_hash,
         content_type, attributes, source, event_id, type, subject, target_source, target_id,
-        received_at, last_seen_at, seen_count, corrections, awaits_store, run_id)
+        received_at, last_seen_at, seen_count, corrections, awaits_store, run_id, alike_hash,
+        came_to)
     SELECT $3, quarantine_id, state, reason, errors, body, body_hash, content_type, attributes,
            source, event_id, type, subject, target_source, target_id, received_at, last_seen_at,
-           seen_count, corrections, awaits_store, run_id
+           seen_count, corrections, awaits_store, run_id, alike_hash, coalesce(came_to, $1)
       FROM quarantine WHERE store_id = $1 AND quarantine_id = ANY($2) ORDER BY body_hash
     ON CONFLICT (store_id, body_hash) WHERE state = 'waiting' DO UPDATE SET
         seen_count = q.seen_count + excluded.seen_count, last_seen_at = excluded.last_seen_at,
         corrections = coalesce(q.corrections || excluded.corrections, q.corrections,
-                               excluded.corrections)
+                               excluded.corrections),
+        came_to = coalesce(q.came_to, excluded.came_to)
     RETURNING body_hash, quarantine_id
 """
 _COUNTS = """
@@ -132,12 +135,21 @@ _DISCARD = f"""
       FROM held
      WHERE q.store_id = held.store_id AND q.quarantine_id = held.quarantine_id
 """
+_COUNT_RETRACTION = """
+    UPDATE stream_head h SET waiting_retractions = h.waiting_retractions + 1
+      FROM quarantine q
+     WHERE h.store_id = $1 AND q.store_id = $1 AND q.quarantine_id = $2
+       AND q.reason = 'retraction-target-unknown'
+"""
+_REOPEN = """
+    UPDATE quarantine
+       SET state = 'waiting', discard_reason = NULL, resolved_at = NULL, resolved_by = NULL
+     WHERE store_id = $1 AND quarantine_id = $2 AND state = 'discarded'
+    RETURNING true
+"""
 _decode_faults = msgspec.json.Decoder(list[Fault]).decode
 _decode_corrections = msgspec.json.Decoder(list[Correction]).decode
 _decode_actor = msgspec.json.Decoder(Actor).decode
-
-Place = tuple[str, str]
-"""Where an item lies: store (or `NO_STORE`) and id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +208,7 @@ def quarantine_row(
         "errors": [msgspec.to_builtins(fault) for fault in faults],
         "body": "\\x" + item.body.hex(),
         "body_hash": "\\x" + item.body_hash.hex(),
+        "alike_hash": None if item.alike_hash is None else "\\x" + item.alike_hash.hex(),
         "content_type": _storable(item.content_type),
         "attributes": {name: _storable(value) for name, value in item.attributes.items()},
         "source": source,
@@ -312,14 +325,29 @@ class QuarantineRepository:
             for row in rows
         ]
 
-    async def put(self, rows: Iterable[QuarantineRow]) -> dict[tuple[str, bytes], str]:
+    async def put(
+        self,
+        rows: Iterable[QuarantineRow],
+        again: Mapping[Place, int],
+        tally: FeedTally,
+        *,
+        now: datetime,
+    ) -> dict[tuple[str, bytes], str]:
         """Keep items; what waits already is counted as seen again (A12).
 
+        Args:
+            rows: What is new, or waits with these very bytes.
+            again: Known items -> how often they came again.
+            tally: What was received of whom.
+            now: When it came.
+
         Returns:
-            The quarantine id of each, by (store, hash of its bytes).
+            The quarantine id of each of the rows, by (store, hash of its bytes).
         """
         document: dict[str, list[QuarantineRow]] = {"heads": [], "quarantine": list(rows)}
-        tally_of_refused(document["quarantine"], no_store=NO_STORE).add_to(document)
+        if again:
+            document["seen_again"] = again_rows(again, now)
+        tally.add_to(document)
         placed = await self._pool.fetch(
             "SELECT quarantine_store, item_hash, item_id FROM append_group($1)",
             orjson.dumps(document).decode(),
@@ -413,6 +441,17 @@ class QuarantineRepository:
         )
         return int(status.rpartition(" ")[2])
 
+    async def reopen(self, store_id: str, quarantine_id: str) -> bool:
+        """Let a discarded item wait again; not if it is none, or if the same bytes wait anew."""
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                # the head goes first, and counts rather too many than too few
+                await connection.execute(_COUNT_RETRACTION, store_id, quarantine_id)
+                done = await connection.fetchval(_REOPEN, store_id, quarantine_id)
+        except asyncpg.UniqueViolationError:
+            return False
+        return bool(done)
+
 
 def _item(row: asyncpg.Record) -> QuarantinedItem:
     return QuarantinedItem(
@@ -434,6 +473,8 @@ def _item(row: asyncpg.Record) -> QuarantinedItem:
         discard_reason=row["discard_reason"],
         resolved_by=None if row["resolved_by"] is None else _decode_actor(row["resolved_by"]),
         corrections=_corrections(row),
+        again_count=row["again_count"],
+        again_at=row["again_at"],
     )
 
 

@@ -44,7 +44,7 @@ _OF_CUSTOMER = """
 """
 _PAGE = """
     SELECT e.seq, e.type, e.source, e.event_id, e.kind, e.key, e.subject, e.occurred_at,
-           e.recorded_at, e.causation_id, e.data, p.fields
+           e.recorded_at, e.causation_id, e.correlation_id, e.data, p.fields
       FROM ({subjects}) AS s
       JOIN event e ON e.store_id = $1 AND e.kind = s.kind AND e.key = s.key
       LEFT JOIN personal p ON p.store_id = e.store_id AND p.seq = e.seq
@@ -53,7 +53,7 @@ _PAGE = """
 """
 _BY_IDENTITY = """
     SELECT e.seq, e.type, e.source, e.event_id, e.kind, e.key, e.subject, e.occurred_at,
-           e.recorded_at, e.causation_id, e.data, p.fields
+           e.recorded_at, e.causation_id, e.correlation_id, e.data, p.fields
       FROM event e
       LEFT JOIN personal p ON p.store_id = e.store_id AND p.seq = e.seq
      WHERE e.store_id = $1 AND e.source = $2 AND e.event_id = $3
@@ -77,7 +77,8 @@ _SNAPSHOTS = """
      ORDER BY e.key, e.occurred_at, e.seq
 """
 _INFERRED = """
-    SELECT e.key, e.seq, e.source, e.event_id AS id, e.type, e.occurred_at AS at, e.causation_id
+    SELECT e.key, e.seq, e.source, e.event_id AS id, e.type, e.occurred_at AS at, e.causation_id,
+           e.correlation_id
       FROM unnest($2::text[]) AS r (ro_number)
       JOIN event e ON e.store_id = $1 AND e.kind = 'repair_order' AND e.key = r.ro_number
      WHERE e.source = $3 AND e.type <> 'event.retracted'
@@ -109,6 +110,7 @@ class InferredEvent:
 
     Attributes:
         causation_id: Id of that snapshot.
+        correlation_id: Its source; None where an older version did not keep it.
     """
 
     key: str
@@ -118,6 +120,7 @@ class InferredEvent:
     type: str
     at: datetime
     causation_id: str
+    correlation_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,7 @@ class LoggedEvent:
         data: Of the log: nothing personal.
         aside: Personal and unknown fields, nested like the data; empty if there are none.
         causation_id: Of what was read out of a snapshot: the id of that snapshot.
+        correlation_id: Likewise its source; None where an older version did not keep it.
     """
 
     seq: int
@@ -142,6 +146,7 @@ class LoggedEvent:
     data: dict[str, Any]
     aside: dict[str, Any]
     causation_id: str | None = None
+    correlation_id: str | None = None
 
     @property
     def own(self) -> bool:
@@ -232,4 +237,5 @@ def _logged(row: asyncpg.Record) -> LoggedEvent:
         data=orjson.loads(row["data"]),
         aside=orjson.loads(row["fields"] or "{}"),
         causation_id=row["causation_id"],
+        correlation_id=row["correlation_id"],
     )

@@ -25,6 +25,7 @@ import httpx
 from uvicorn.importer import import_from_string
 
 from app.db import embedded, migrations
+from app.db.embedded_cluster import DATABASE
 from app.settings import PREFIX
 
 READY_SECONDS: Final = 60
@@ -186,9 +187,9 @@ def _only_user(folder: Path) -> Iterator[None]:
 async def _drop_database(server_url: str, *, make: bool = False) -> None:
     connection = await asyncpg.connect(server_url)
     try:
-        await connection.execute(f"DROP DATABASE IF EXISTS {embedded.DATABASE} WITH (FORCE)")
+        await connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         if make:
-            await connection.execute(f"CREATE DATABASE {embedded.DATABASE}")
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
     finally:
         await connection.close()
 

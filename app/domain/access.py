@@ -53,6 +53,8 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES: Final = frozenset(Scope)
+"""Of this version. A key has those that were there when it was issued, and gets no more by itself:
+what a version adds is another right than those that somebody once gave away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class AccessKey:
 
     Attributes:
         key_id: Names the key to its operator; no secret.
+        scopes: Each by name; "all" is not kept as such.
         stores: The only stores where the key counts; None is all.
         last_used_at: To the minute, None while it was never used.
         revoked_at: None while the key counts.
@@ -120,6 +123,11 @@ class AccessKey:
     created_at: datetime
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+
+    @property
+    def missing(self) -> frozenset[Scope]:
+        """The scopes of this version that the key does not have."""
+        return ALL_SCOPES - self.scopes
 
     @property
     def principal(self) -> Principal:

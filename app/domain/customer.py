@@ -11,11 +11,30 @@ from app.domain.events.customer_file import (
     Consent,
     CustomerMerged,
     CustomerRegistered,
+    CustomerToldApart,
     CustomerUpdated,
     PreferredContact,
 )
 from app.domain.events.envelope import Event
 from app.domain.subject import Subject
+
+
+class Distinction(msgspec.Struct, frozen=True, gc=False):
+    """That another customer is somebody else, as the last event that stands says of the two.
+
+    Attributes:
+        other: The other one's number.
+        at: When it was found out, UTC.
+        by: Who did: a staff number, or the surrogate of a name.
+        source: With `id` the identity of the event that says so, to be retracted.
+        id: See `source`.
+    """
+
+    other: str
+    at: datetime
+    by: str
+    source: str
+    id: str
 
 
 class Customer(Subject, kw_only=True, omit_defaults=True):
@@ -28,6 +47,7 @@ class Customer(Subject, kw_only=True, omit_defaults=True):
         merged_into: The customer number that took this one over.
         merged_at: When it did.
         merged_seq: seq of the event that says so.
+        told_apart: From whom, in the order in which it was said.
     """
 
     customer_no: str
@@ -40,6 +60,7 @@ class Customer(Subject, kw_only=True, omit_defaults=True):
     merged_into: str | None = None
     merged_at: datetime | None = None
     merged_seq: int = 0
+    told_apart: list[Distinction] = msgspec.field(default_factory=list)
 
 
 def evolve(customer: Customer, event: Event) -> Customer:
@@ -88,6 +109,19 @@ def _merged(customer: Customer, data: CustomerMerged, event: Event) -> None:
     customer.merged_seq = event.seq
 
 
+def _told_apart(customer: Customer, data: CustomerToldApart, event: Event) -> None:
+    """What was said of others before stays: each pair has events of its own."""
+    others = [*dict.fromkeys(data.others)]
+    customer.told_apart = [
+        *(known for known in customer.told_apart if known.other not in others),
+        *(
+            Distinction(other, event.occurred_at, data.by, event.source, event.id)
+            for other in others
+            if other != customer.customer_no
+        ),
+    ]
+
+
 _EMPTY: Final[Mapping[str, Any]] = {
     "kind": "private",
     "wanted_services": [],
@@ -99,4 +133,5 @@ _APPLY: Final[Mapping[type, Callable[[Customer, Any, Event], None]]] = {
     CustomerRegistered: _registered,
     CustomerUpdated: _updated,
     CustomerMerged: _merged,
+    CustomerToldApart: _told_apart,
 }

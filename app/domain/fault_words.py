@@ -32,6 +32,7 @@ IN_CHINESE: Final[Mapping[str, str]] = {
     "nul-character": "含有无法识别的字符，请重新输入。",
     "out-of-range": "超出允许范围，请检查。",
     "promised-before-opened": "承诺交车时间早于开单时间，请检查。",
+    "dealt-with-in-quarantine": "仍有错误，但已在隔离区处理，无需再改；最好在来源系统中更正。",
     "time-in-future": "时间在未来，请检查。",
     "too-long": "内容过长。",
     "too-short": "内容不能为空。",

@@ -14,7 +14,7 @@ from app.domain import (
     customer,
     feed,
     follow_up,
-    repair_order,
+    repair_order_course,
     staff,
     vehicle,
 )
@@ -172,7 +172,7 @@ _NEW: Final[Mapping[Kind, Callable[[str], State]]] = {
     Kind.BACKLOG: lambda key: Backlog(store_id=key),
 }
 _EVOLVE: Final[Mapping[type, Callable[[Any, Event], State]]] = {
-    RepairOrder: repair_order.evolve,
+    RepairOrder: repair_order_course.evolve,
     FollowUp: follow_up.evolve,
     Complaint: complaint.evolve,
     Customer: customer.evolve,

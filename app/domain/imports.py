@@ -189,11 +189,6 @@ class FileImport:
     summary: ImportSummary | None = None
 
 
-def without_value(detail: str, value: str | None) -> str:
-    """Take a value out of what is said of it: it may be personal, and what is said is kept."""
-    return detail.replace(value, "…") if value else detail
-
-
 def is_left_alone(name: str) -> bool:
     """Say whether a name is that of no finished file of data: hidden, temporary, a marker."""
     lower = name.lower()

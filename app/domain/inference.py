@@ -35,7 +35,7 @@ from app.domain.events.repair_order import (
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot, RepairOrderSnapshotRepeated
 from app.domain.inferred_settlement import infer_settlement
-from app.domain.repair_order import OPENED_FIELDS
+from app.domain.repair_order_course import OPENED_FIELDS
 from app.domain.seen import Inferred, Seen, later, run_of, same_minute, sightings_of, walk
 
 _LINKS: Final = ("customer_no", "vin")

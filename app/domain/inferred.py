@@ -64,7 +64,12 @@ def changes(events: Iterable[Event]) -> Changes:
             at, is_new = fact.occurred_at, False
             after = told.get(at, 0)
         same = left[fact.type, at, _written(fact.type, fact.payload), fact.evidence.id]
-        found = None if is_new else next((event for event in same if event.seq > after), None)
+        fitting = (
+            event
+            for event in same
+            if event.seq > after and event.correlation_id in {None, fact.evidence.source}
+        )
+        found = None if is_new else next(fitting, None)
         if found is None:
             missing.append(fact)
             is_new = True
@@ -73,6 +78,14 @@ def changes(events: Iterable[Event]) -> Changes:
             after = found.seq
     gone = [event for same in left.values() for event in same]
     return Changes(sorted(gone, key=lambda event: event.seq), missing)
+
+
+def shows_the_same(one: Event, other: Event) -> bool:
+    """Whether two snapshots show the same, but for what lies beside the log.
+
+    Then the later one implies nothing that the earlier one of its source does not.
+    """
+    return _written(one.type, one.payload) == _written(other.type, other.payload)
 
 
 def _written(event_type: str, payload: Payload) -> bytes:
@@ -122,6 +135,7 @@ def _made(
         occurred_at=occurred_at,
         payload=payload,
         secret=_NO_SECRET,
+        correlation_id=evidence.source,
         causation_id=evidence.id,
     )
     event.key = cause.key
@@ -146,5 +160,6 @@ def repeated_event(order: NewEvent, sighting: Sighting, *, at: datetime, seq: in
         occurred_at=at,
         payload=RepairOrderSnapshotRepeated(source=sighting.source, id=sighting.id),
         secret=_NO_SECRET,
+        correlation_id=sighting.source,
         causation_id=sighting.id,
     )

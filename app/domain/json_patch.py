@@ -9,6 +9,9 @@ from app.domain.errors import InvalidInputError
 
 MAX_OPERATIONS: Final = 1_000
 
+MAX_COPIED: Final = 1_000_000
+"""Characters that the copies of a patch may be long in all, about: each can double the last."""
+
 _INDEX: Final = re.compile(r"0|[1-9][0-9]*")
 _OPERATIONS: Final = frozenset({"add", "remove", "replace", "move", "copy", "test"})
 
@@ -31,12 +34,39 @@ def apply_patch(document: Any, patch: Sequence[Mapping[str, Any]]) -> Any:
     except RecursionError:
         detail = "The document is nested too deeply."
         raise InvalidInputError.at("", "too-deep", detail) from None
+    room = MAX_COPIED
     for number, operation in enumerate(patch):
         try:
+            if operation.get("op") == "copy":
+                room -= _length_of_copied(document, operation, room)
             document = _apply(document, operation)
         except _CannotApplyError as error:
             raise InvalidInputError.at(f"/{number}", "cannot-apply", str(error)) from None
+        except RecursionError:
+            detail = "It would nest the document too deeply."
+            raise InvalidInputError.at(f"/{number}", "cannot-apply", detail) from None
     return document
+
+
+def _length_of_copied(document: Any, operation: Mapping[str, Any], room: int) -> int:
+    """Measure, about, what an operation copies.
+
+    Raises:
+        _CannotApplyError: There is nothing to copy, or not so much room.
+    """
+    length = 0
+    values = [_get(document, _tokens(_text(operation, "from")))]
+    while values:
+        value = values.pop()
+        length += 1 + (len(value) if isinstance(value, str) else 0)
+        if isinstance(value, dict):
+            length += sum(map(len, value))
+            values += value.values()
+        elif isinstance(value, list):
+            values += value
+        if length + len(values) > room:
+            raise _CannotApplyError(f"The patch copies more than {MAX_COPIED} characters.")
+    return length
 
 
 def check_patch(patch: Sequence[Mapping[str, Any]]) -> None:

@@ -4,18 +4,18 @@ All of it is a function of states, so the order in which facts arrive makes no d
 retraction takes back what followed from the fact.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain
+from itertools import chain, combinations
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
-from app.domain.customer import Customer
+from app.domain.customer import Customer, Distinction
 from app.domain.errors import ConflictError, InvalidInputError
-from app.domain.events.catalog import SUBJECTS
 from app.domain.events.envelope import Kind
+from app.domain.events.event_type import SUBJECTS
 from app.domain.events.repair_order import RepairOrderLinked
 from app.domain.repair_order import RepairOrder
 from app.domain.vehicle import Ownership, Vehicle, owner_at
@@ -86,18 +86,51 @@ class Visit(msgspec.Struct, frozen=True):
     customer_no: str
 
 
+Pair = frozenset[str]
+"""Two customers, by the numbers that count."""
+
+
+def told_apart(
+    files: Iterable[Customer], surviving: Mapping[str, str]
+) -> dict[Pair, tuple[str, Distinction]]:
+    """Who is not who, with the last word on it and the number whose file has it.
+
+    A pair of numbers that were merged is none: a merger overrules.
+
+    Args:
+        files: Of the customers who are asked about.
+        surviving: Number -> number that counts, for those that were merged.
+    """
+    said = sorted(
+        ((known.at, file.customer_no, known) for file in files for known in file.told_apart),
+        key=lambda each: each[:2],
+    )
+    pairs = {
+        frozenset({surviving.get(number, number), surviving.get(known.other, known.other)}): (
+            number,
+            known,
+        )
+        for _, number, known in said
+    }
+    return {pair: last for pair, last in pairs.items() if len(pair) > 1}
+
+
 def split_customers(
-    owners: Iterable[Ownership], visits: Iterable[Visit], surviving: Mapping[str, str]
+    owners: Iterable[Ownership],
+    visits: Iterable[Visit],
+    surviving: Mapping[str, str],
+    apart: Collection[Pair] = (),
 ) -> list[str]:
     """The customers of one vehicle that are likely one and the same, sorted; empty if all is well.
 
     Between two transfers a vehicle has one customer: where more are named, a file was split, or a
-    transfer was never written down.
+    transfer was never written down, or they are different people who share it.
 
     Args:
         owners: Of the vehicle's file; empty where there is none.
         visits: Its orders that have a customer.
         surviving: Number -> number that counts, for those that were merged.
+        apart: Who is known to be different people. Where all are, nothing is left to find out.
     """
     named = [
         (owner.at, owner.by != "transferred", surviving.get(owner.customer_no, owner.customer_no))
@@ -111,7 +144,11 @@ def split_customers(
         if not stays:
             spans.append(set())
         spans[-1].add(customer_no)
-    return sorted(set().union(*(span for span in spans if len(span) > 1)))
+    return sorted(set().union(*(span for span in spans if not _all_apart(span, apart))))
+
+
+def _all_apart(customers: Iterable[str], apart: Collection[Pair]) -> bool:
+    return all(frozenset(pair) in apart for pair in combinations(customers, 2))
 
 
 def joined(file: Customer, absorbed: Sequence[Customer]) -> Customer:
@@ -166,6 +203,45 @@ def check_merge(customer_no: str, into: str, files: Mapping[str, Customer]) -> b
         )
         raise ConflictError(message, state="circle")
     return True
+
+
+def check_telling_apart(
+    customer_no: str, others: Collection[str], files: Mapping[str, Customer]
+) -> bool:
+    """Check that staff may say that customers are different people.
+
+    Args:
+        customer_no: One of them.
+        others: The others; nothing is said of one another.
+        files: By number; all that are merged with any.
+
+    Returns:
+        Whether that says anything new.
+
+    Raises:
+        InvalidInputError: One is told apart from itself.
+        ConflictError: Two of them were merged.
+    """
+    if customer_no in others:
+        raise InvalidInputError.at(
+            "/others", "same-customer", f"{customer_no} can't be told apart from itself."
+        )
+    for other in others:
+        if surviving_no(other, files) == surviving_no(customer_no, files):
+            message = (
+                f"Customers {customer_no} and {other} were merged, so they are one. "
+                "Retract the merger first."
+            )
+            raise ConflictError(message, state="merged")
+    return any(
+        not _says_apart(files.get(customer_no), other)
+        and not _says_apart(files.get(other), customer_no)
+        for other in others
+    )
+
+
+def _says_apart(file: Customer | None, other: str) -> bool:
+    return file is not None and any(known.other == other for known in file.told_apart)
 
 
 def says_news(order: RepairOrder, link: RepairOrderLinked) -> bool:

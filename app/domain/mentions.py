@@ -8,11 +8,15 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from app.domain.complaint import Complaint
+from app.domain.customer import Customer
 from app.domain.follow_up import FollowUp
 from app.domain.repair_order import RepairOrder
 from app.domain.staff import Staff
 
-S = TypeVar("S", RepairOrder, FollowUp, Complaint)
+NamesStaff = RepairOrder | FollowUp | Complaint | Customer
+"""What may name somebody."""
+
+S = TypeVar("S", RepairOrder, FollowUp, Complaint, Customer)
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False):
@@ -79,6 +83,7 @@ _FIELDS: Final[Mapping[type, _Roles]] = {
     },
     FollowUp: {},
     Complaint: {"responsible": "responsible"},
+    Customer: {},
 }
 _LISTS: Final[Mapping[type, Mapping[str, _Roles]]] = {
     RepairOrder: {
@@ -99,6 +104,7 @@ _LISTS: Final[Mapping[type, Mapping[str, _Roles]]] = {
         "resolutions": {"by": "complaint_handler"},
         "reopenings": {"by": "complaint_handler"},
     },
+    Customer: {"told_apart": {"by": "customer_teller"}},
 }
 """Where states name somebody: fields of their own, and fields of what they list with its time."""
 
@@ -106,14 +112,14 @@ _LISTS: Final[Mapping[type, Mapping[str, _Roles]]] = {
 def mentions_of(state: object) -> Mentions:
     """List whom a state names by surrogate; states of other kinds name nobody."""
     found: Mentions = {}
-    if isinstance(state, RepairOrder | FollowUp | Complaint):
+    if isinstance(state, NamesStaff):
         for surrogate, role, at in _named(state):
             seen = found.get((surrogate, role), Seen(at, at))
             found[surrogate, role] = Seen(min(at, seen.first_at), max(at, seen.last_at))
     return found
 
 
-def _named(state: RepairOrder | FollowUp | Complaint) -> Iterator[tuple[str, str, datetime]]:
+def _named(state: NamesStaff) -> Iterator[tuple[str, str, datetime]]:
     """Yield everybody whom a state names by surrogate: who, as what, when."""
     kind = type(state)
     for field, role in _FIELDS[kind].items():
@@ -132,7 +138,7 @@ def _named(state: RepairOrder | FollowUp | Complaint) -> Iterator[tuple[str, str
                 yield surrogate, role, _told_at(state)
 
 
-def _told_at(state: RepairOrder | FollowUp | Complaint) -> datetime:
+def _told_at(state: NamesStaff) -> datetime:
     """When a subject is first told of: its opening, else the last that is known of it."""
     opened_at = state.first_opened_at if isinstance(state, RepairOrder) else None
     if isinstance(state, Complaint):

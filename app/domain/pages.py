@@ -93,7 +93,7 @@ def decode_cursor(cursor: str) -> tuple[KeyPart, ...]:
             type=list[tuple[str, str | int | None]],
         )
         return tuple(_untagged(tag, part) for tag, part in parts)
-    except (binascii.Error, UnicodeError, ValueError, msgspec.DecodeError) as error:
+    except (binascii.Error, ValueError, OverflowError, msgspec.DecodeError) as error:
         raise broken_cursor() from error
 
 

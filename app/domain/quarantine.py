@@ -19,6 +19,9 @@ from app.domain.events.wire import STRUCTURED
 NO_STORE: Final = ""
 """Where items lie whose store is unknown or can't be read."""
 
+Place = tuple[str, str]
+"""Where an item lies: store (or `NO_STORE`) and id."""
+
 KEY_NOT_BOUND: Final = "key-not-bound"
 """Code of the fault of an event whose sender's key isn't bound to the store that it names."""
 
@@ -77,6 +80,8 @@ class QuarantinedItem:
         item: As it was sent; it never changes.
         source: As far as it could be read, like `event_id`, `type` and `subject`.
         seen_count: How often the same bytes were sent while it waited.
+        again_count: How often they came again after it was done.
+        again_at: When they did last.
         seq: Of the event that it became.
         resolved_by: Who replayed or discarded it.
         corrections: In order; none loses the one before.
@@ -100,6 +105,8 @@ class QuarantinedItem:
     discard_reason: str | None
     resolved_by: Actor | None = None
     corrections: Sequence[Correction] = ()
+    again_count: int = 0
+    again_at: datetime | None = None
 
     @property
     def home(self) -> str:
@@ -180,6 +187,76 @@ class QuarantineFilter:
     received_until: datetime | None = None
     fault: str | None = None
     awaits_store: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Something that was refused just now, and may be known.
+
+    Attributes:
+        store_id: Where it would lie.
+        passes: Whether what is wrong may end by itself: then it is to wait, even if the same was
+            thrown away before.
+    """
+
+    store_id: str
+    body_hash: bytes
+    alike_hash: bytes | None
+    passes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownItem:
+    """An item that says the same as what was refused just now.
+
+    Attributes:
+        store_id: With which it lies by now, or `NO_STORE`.
+        seq: Of the event that it became, None if it became none.
+    """
+
+    store_id: str
+    quarantine_id: str
+    state: QuarantineState
+    seq: int | None
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return self.store_id, self.quarantine_id
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody has to look at it any more."""
+        return self.state is not QuarantineState.WAITING
+
+
+DEALT_WITH: Final = "dealt-with-in-quarantine"
+"""Code of the note about what is faulty still, but was dealt with in quarantine."""
+
+
+def dealt_with_note(known: KnownItem, *, store_id: str) -> Fault:
+    """Say to the sender that what it sent is as faulty as before, and that this is known.
+
+    Args:
+        known: An item that is done.
+        store_id: Whose log the sender is told of.
+    """
+    if known.state is QuarantineState.DISCARDED:
+        how = "was discarded"
+    elif known.store_id == store_id:
+        how = f"entered the log as event {known.seq}"
+    else:
+        how = "entered the log of the store that it was found to be of"
+    detail = (
+        f"It is faulty as before, but was dealt with in quarantine: it {how}. Nothing is left to "
+        "do, but it is better corrected where it comes from."
+    )
+    return Fault("", DEALT_WITH, detail)
+
+
+def passes(reason: Reason, awaits_store: str | None) -> bool:
+    """Whether a refusal may end by itself: when a store is made, or a target comes."""
+    return reason is Reason.RETRACTION_TARGET_UNKNOWN or awaits_store is not None
 
 
 class CountBy(StrEnum):

@@ -58,7 +58,13 @@ def sightings_of(facts: Iterable[Event]) -> list[Seen]:
     Args:
         facts: In order of time.
     """
-    snapshots: dict[tuple[str, str], RepairOrderSnapshot] = {}
+    facts = list(facts)
+    # the word that one was so again may be of an earlier time than the snapshot itself
+    snapshots = {
+        (event.source, event.id): event.payload
+        for event in facts
+        if type(event.payload) is RepairOrderSnapshot
+    }
     known: dict[str, dict[str, Any]] = defaultdict(dict)
     seen = []
     for event in facts:
@@ -67,7 +73,6 @@ def sightings_of(facts: Iterable[Event]) -> list[Seen]:
             source, data = payload.source, snapshots[payload.source, payload.id]
         elif type(payload) is RepairOrderSnapshot:
             source, data = event.source, payload
-            snapshots[source, event.id] = data
         else:
             continue
         shown = known[source]

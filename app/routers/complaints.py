@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
 
 from app.domain.access import Principal, Scope
 from app.domain.complaint import ComplaintStatus
@@ -17,8 +16,17 @@ from app.domain.errors import (
 from app.domain.events.complaint import Nature, Severity
 from app.problems import responses
 from app.routers.commands import ConditionsDep, RawBodyDep, answer_of, etag
-from app.routers.deps import FactoryDep, Listing, PageDep, StoreId, next_cursor, requires
+from app.routers.deps import (
+    FactoryDep,
+    Listing,
+    PageDep,
+    StaffQuery,
+    StoreId,
+    next_cursor,
+    requires,
+)
 from app.routers.schemas.complaints import ComplaintOut, ContactIn, OpenIn, ReopenIn, ResolveIn
+from app.routers.schemas.moments import Moment
 from app.services.complaints import ComplaintView
 from app.services.desk import Caller
 
@@ -50,11 +58,11 @@ async def list_complaints(
     status: Annotated[ComplaintStatus | None, Query(description="How far it is 状态")] = None,
     nature: Annotated[Nature | None, Query(description="What it is about 性质")] = None,
     severity: Annotated[Severity | None, Query(description="How serious 严重程度")] = None,
-    responsible: Annotated[str | None, Query(max_length=32, description="Who answers")] = None,
+    responsible: Annotated[str | None, StaffQuery("Who answers for it 责任人")] = None,
     ro_number: Annotated[str | None, Query(max_length=64, description="Repair order")] = None,
     customer_no: Annotated[str | None, Query(max_length=64, description="Customer")] = None,
     due_before: Annotated[
-        AwareDatetime | None, Query(description="To be contacted before, and not yet 应联系早于")
+        Moment | None, Query(description="To be contacted before, and not yet 应联系早于")
     ] = None,
     overdue: Annotated[bool | None, Query(description="Not contacted in time 超时")] = None,
 ) -> Listing[ComplaintOut]:
@@ -72,6 +80,7 @@ async def list_complaints(
             "overdue": overdue,
         },
         page,
+        principal=principal,
     )
     return Listing(
         items=[ComplaintOut.of(view, principal) for view in found.items],

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from app.domain.access import Peer, Principal, Scope
 from app.domain.errors import UnauthenticatedError
+from app.domain.events.names import MAX_ALIAS
 from app.domain.pages import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -22,6 +23,7 @@ from app.domain.pages import (
 )
 from app.domain.pages import Page as DomainPage
 from app.factory import Factory
+from app.routers.query_names import refuse_unknown
 from app.telemetry import PRINCIPAL_KEY
 
 Item = TypeVar("Item")
@@ -84,10 +86,11 @@ class Requires(SecurityBase):
         )
 
     async def __call__(self, request: Request) -> Principal:
-        """Let the caller through, or refuse."""
+        """Let the caller through with what the operation takes, or refuse."""
         principal = await authenticate(request)
         request.scope[PRINCIPAL_KEY] = principal.name
         principal.require(self.scopes, request.path_params.get("store_id"))
+        refuse_unknown(request)
         return principal
 
 
@@ -129,8 +132,9 @@ class HotRoute(APIRoute):
         return handle
 
 
-async def _public() -> None:
+async def _public(request: Request) -> None:
     """Mark a route that anyone may call."""
+    refuse_unknown(request)
 
 
 PUBLIC: Final = Depends(_public)
@@ -166,6 +170,15 @@ class Listing(BaseModel, Generic[Item]):
 def next_cursor(page: DomainPage[Any]) -> str | None:
     """The cursor behind a page, None at the end of the list."""
     return None if page.next_after is None else encode_cursor(page.next_after)
+
+
+def StaffQuery(what: str) -> Any:  # noqa: N802 - reads as the Query that it makes
+    """Describe a filter that names a member of staff."""
+    return Query(
+        max_length=MAX_ALIAS,
+        description=f"{what}: staff number, `~...` of a name that nobody knows yet, or the name "
+        "itself, for keys with `personal:read`",
+    )
 
 
 FactoryDep = Annotated[Factory, Depends(get_factory)]

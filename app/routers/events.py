@@ -111,8 +111,8 @@ async def validate_events(
 
     Takes the same bodies. What the log holds already is looked at, too: duplicates are told with
     their seq, and conflicts and retractions are told. An event that would be accepted has no seq,
-    one that would be quarantined has no quarantine id. Of lines, the last 50,000 events before
-    count as if they were stored.
+    one that would be quarantined has no quarantine id. Of lines, all before count as if they were
+    stored.
     """
     minimal = preferences(request).get("return") == "minimal"
     applied = _applied(minimal=minimal)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
 
 from app.domain.access import Principal, Scope
 from app.domain.errors import (
@@ -15,7 +14,15 @@ from app.domain.errors import (
 )
 from app.problems import responses
 from app.routers.commands import ConditionsDep, RawBodyDep, answer_of, etag
-from app.routers.deps import FactoryDep, Listing, PageDep, StoreId, next_cursor, requires
+from app.routers.deps import (
+    FactoryDep,
+    Listing,
+    PageDep,
+    StaffQuery,
+    StoreId,
+    next_cursor,
+    requires,
+)
 from app.routers.schemas.follow_ups import (
     AssignIn,
     AttemptIn,
@@ -24,6 +31,7 @@ from app.routers.schemas.follow_ups import (
     FollowUpOut,
     MoveIn,
 )
+from app.routers.schemas.moments import Moment
 from app.services.desk import Caller
 from app.services.follow_ups import FollowUpView
 
@@ -58,10 +66,10 @@ async def list_follow_ups(
         Query(description="As of now 状态"),
     ] = None,
     kind: Annotated[str | None, Query(max_length=64, description="first, second 类别")] = None,
-    assignee: Annotated[str | None, Query(max_length=32, description="Who shall call")] = None,
+    assignee: Annotated[str | None, StaffQuery("Who shall call 回访人")] = None,
     ro_number: Annotated[str | None, Query(max_length=64, description="Repair order")] = None,
     customer_no: Annotated[str | None, Query(max_length=64, description="Customer")] = None,
-    due_before: Annotated[AwareDatetime | None, Query(description="Due before 到期早于")] = None,
+    due_before: Annotated[Moment | None, Query(description="Due before 到期早于")] = None,
 ) -> Listing[FollowUpOut]:
     """List follow-ups that have a window: the work list of those who call."""
     found = await factory.follow_ups.list_page(
@@ -75,6 +83,7 @@ async def list_follow_ups(
             "due_before": due_before,
         },
         page,
+        principal=principal,
     )
     return Listing(
         items=[FollowUpOut.of(view, principal) for view in found.items],

@@ -68,7 +68,11 @@ By = Annotated[
 ]
 Member = Annotated[
     str | None,
-    Query(description="Only this one; empty: what has none (null) 成员", examples=["A07"]),
+    Query(
+        description="Only this one; empty: what has none (null). Staff by number, by `~...` of a "
+        "name that nobody knows yet, or by name, for keys with `personal:read` 成员",
+        examples=["A07"],
+    ),
 ]
 PartName = Annotated[
     Literal["numerator", "denominator", "not_counted"],

@@ -21,10 +21,12 @@ from app.routers.schemas.links import (
     MergeIn,
     MergeOut,
     SplitCustomersOut,
+    TellApartIn,
+    ToldApartOut,
     UnlinkedOrderOut,
 )
 from app.services.desk import Caller
-from app.services.links import MergedView
+from app.services.split_customers import FileAfter
 
 router = APIRouter(prefix="/v1/stores/{store_id}", tags=["links"])
 
@@ -35,8 +37,12 @@ def _render_link(version: int, order: RepairOrder) -> bytes:
     return LinkOut.of(version, order).model_dump_json().encode()
 
 
-def _render_merge(view: MergedView) -> bytes:
+def _render_merge(view: FileAfter) -> bytes:
     return MergeOut.of(view).model_dump_json().encode()
+
+
+def _render_told_apart(view: FileAfter) -> bytes:
+    return ToldApartOut.of(view).model_dump_json().encode()
 
 
 @router.get(
@@ -77,12 +83,18 @@ async def list_split_customers(
     page: PageDep,
     factory: FactoryDep,
     _: Annotated[Principal, requires(Scope.CUSTOMERS_READ)],
+    *,
+    answered: Annotated[
+        bool,
+        Query(description="Those instead whose customers were all told apart 仅看已确认为不同的"),
+    ] = False,
 ) -> Listing[SplitCustomersOut]:
     """List vehicles, by VIN, for which orders and file name several customers without a transfer.
 
-    Either the customer has two files (merge them), or the car was sold (post the transfer).
+    The customer has two files (merge them), the car was sold (post the transfer), or people share
+    it (tell them apart). Who was told apart comes back when somebody new is named for the car.
     """
-    found = await factory.links.list_split(store_id, page)
+    found = await factory.split_customers.list_page(store_id, page, answered=answered)
     return Listing(
         items=[SplitCustomersOut.of(view) for view in found.items],
         next_cursor=next_cursor(found),
@@ -128,4 +140,34 @@ async def merge_customer(
 ) -> Response:
     """Write `customer.merged`, which can be retracted; 409 where it would run in a circle."""
     caller = Caller(principal, conditions)
-    return answer_of(await factory.links.merge(store_id, customer_no, body, caller, _render_merge))
+    return answer_of(
+        await factory.split_customers.merge(store_id, customer_no, body, caller, _render_merge)
+    )
+
+
+@router.post(
+    "/customers/{customer_no:path}/tell-apart",
+    operation_id="tell_customers_apart",
+    summary="Say that others are different people 确认为不同客户",
+    response_model=ToldApartOut,
+    responses=REFUSALS | responses(ConflictError),
+)
+async def tell_customers_apart(
+    store_id: StoreId,
+    customer_no: Annotated[str, Path(max_length=64, description="One of them 客户编号")],
+    _: TellApartIn,
+    body: RawBodyDep,
+    factory: FactoryDep,
+    principal: Annotated[Principal, requires(Scope.CUSTOMERS_WRITE)],
+    conditions: ConditionsDep,
+) -> Response:
+    """Write `customer.told_apart`, which can be retracted; nothing if it says nothing new.
+
+    A merger afterwards overrules it. 409 where they are merged already.
+    """
+    caller = Caller(principal, conditions)
+    return answer_of(
+        await factory.split_customers.tell_apart(
+            store_id, customer_no, body, caller, _render_told_apart
+        )
+    )

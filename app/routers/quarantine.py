@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Body, Depends, Path, Query
-from pydantic import AwareDatetime
 
 from app.domain.access import Principal, Scope
 from app.domain.errors import ConflictError, NotFoundError
@@ -12,6 +11,7 @@ from app.domain.events.envelope import Reason
 from app.domain.quarantine import NO_STORE, CountBy, QuarantineFilter, QuarantineState
 from app.problems import responses
 from app.routers.deps import FactoryDep, Listing, PageDep, next_cursor, requires
+from app.routers.schemas.moments import Moment
 from app.routers.schemas.quarantine import (
     DiscardIn,
     QuarantineCountOut,
@@ -51,10 +51,10 @@ async def _wanted(
         str | None, Query(max_length=128, description="Subject, such as an RO number 主体")
     ] = None,
     received_from: Annotated[
-        AwareDatetime | None, Query(description="Received at or after 接收时间起")
+        Moment | None, Query(description="Received at or after 接收时间起")
     ] = None,
     received_until: Annotated[
-        AwareDatetime | None, Query(description="Received before 接收时间止")
+        Moment | None, Query(description="Received before 接收时间止")
     ] = None,
     fault: Annotated[
         str | None,
@@ -143,7 +143,7 @@ async def get_quarantined(
     `personal:read`.
     """
     item = await factory.quarantine.get(quarantine_id, principal=principal)
-    suggestions = await factory.quarantine.suggest(item)
+    suggestions = await factory.quarantine.suggest(item, principal=principal)
     return QuarantinedItemDetail.detail_of(item, suggestions, principal)
 
 
@@ -170,7 +170,7 @@ async def replay_quarantined(
     item = await factory.quarantine.replay(
         quarantine_id, event=how.event, patch=how.patch, apply=how.names, principal=principal
     )
-    suggestions = await factory.quarantine.suggest(item)
+    suggestions = await factory.quarantine.suggest(item, principal=principal)
     return QuarantinedItemDetail.detail_of(item, suggestions, principal)
 
 
@@ -189,3 +189,23 @@ async def discard_quarantined(
     """Throw an item away, with the reason; its bytes stay on record."""
     item = await factory.quarantine.discard(quarantine_id, reason=body.reason, principal=principal)
     return QuarantinedItemDetail.detail_of(item, (), principal)
+
+
+@router.post(
+    "/{quarantine_id}/reopen",
+    operation_id="reopen_quarantined",
+    summary="Let a discarded item wait again 撤销丢弃",
+    responses=responses(NotFoundError, ConflictError),
+)
+async def reopen_quarantined(
+    quarantine_id: QuarantineId,
+    factory: FactoryDep,
+    principal: Annotated[Principal, requires(Scope.QUARANTINE_WRITE)],
+) -> QuarantinedItemDetail:
+    """Let an item wait again that was discarded by mistake.
+
+    As long as it is discarded, the same bytes are answered as a duplicate and counted here.
+    """
+    item = await factory.quarantine.reopen(quarantine_id, principal=principal)
+    suggestions = await factory.quarantine.suggest(item, principal=principal)
+    return QuarantinedItemDetail.detail_of(item, suggestions, principal)

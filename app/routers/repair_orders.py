@@ -3,15 +3,23 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import AwareDatetime
 
 from app.domain.access import Principal, Scope
 from app.domain.errors import NotFoundError
 from app.domain.repair_order import Stage, Status
 from app.problems import responses
 from app.routers.commands import etag
-from app.routers.deps import FactoryDep, Listing, PageDep, StoreId, next_cursor, requires
+from app.routers.deps import (
+    FactoryDep,
+    Listing,
+    PageDep,
+    StaffQuery,
+    StoreId,
+    next_cursor,
+    requires,
+)
 from app.routers.schemas.follow_ups import FollowUpOut
+from app.routers.schemas.moments import Moment
 from app.routers.schemas.repair_orders import RepairOrderOut, TimelineEntryOut
 
 router = APIRouter(prefix="/v1/stores/{store_id}/repair-orders", tags=["repair-orders"])
@@ -36,18 +44,18 @@ async def list_repair_orders(
     status: Annotated[Status | None, Query(description="How far the paper is 状态")] = None,
     stage: Annotated[Stage | None, Query(description="Where the car is 阶段")] = None,
     work_type: Annotated[str | None, Query(max_length=64, description="维修类型")] = None,
-    advisor: Annotated[str | None, Query(max_length=32, description="服务顾问")] = None,
-    technician: Annotated[str | None, Query(max_length=32, description="技师")] = None,
+    advisor: Annotated[str | None, StaffQuery("The service advisor 服务顾问")] = None,
+    technician: Annotated[str | None, StaffQuery("The technician 技师")] = None,
     customer_no: Annotated[str | None, Query(max_length=64, description="客户编号")] = None,
     vin: Annotated[str | None, Query(max_length=64, description="车架号")] = None,
     due_before: Annotated[
-        AwareDatetime | None, Query(description="In the shop, promised before 预计交车早于")
+        Moment | None, Query(description="In the shop, promised before 预计交车早于")
     ] = None,
     overdue: Annotated[
         bool, Query(description="In the shop after the promised time 超时未交")
     ] = False,
-    opened_from: Annotated[AwareDatetime | None, Query(description="进场不早于")] = None,
-    opened_to: Annotated[AwareDatetime | None, Query(description="进场早于")] = None,
+    opened_from: Annotated[Moment | None, Query(description="进场不早于")] = None,
+    opened_to: Annotated[Moment | None, Query(description="进场早于")] = None,
 ) -> Listing[RepairOrderOut]:
     """List repair orders. One that was never opened stands where it was last heard of."""
     found = await factory.repair_orders.list_page(
@@ -65,6 +73,7 @@ async def list_repair_orders(
             "opened_to": opened_to,
         },
         page,
+        principal=principal,
         overdue=overdue,
     )
     return Listing(

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.access import Principal, Scope
 from app.domain.errors import ConflictError, InvalidInputError
 from app.problems import responses
 from app.routers.deps import FactoryDep, requires
+from app.routers.schemas.moments import Moment
 
 router = APIRouter(prefix="/v1/sandbox", tags=["sandbox"])
 
@@ -19,7 +20,7 @@ class ClockIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    now: Annotated[AwareDatetime, Field(description="RFC 3339 with offset; not in the past")]
+    now: Annotated[Moment, Field(description="RFC 3339 with offset; not in the past")]
 
 
 class ClockOut(BaseModel):

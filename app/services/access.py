@@ -26,7 +26,12 @@ from app.domain.access import (
     is_token,
     token_of,
 )
-from app.domain.errors import InvalidInputError, NotFoundError, UnauthenticatedError
+from app.domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    UnauthenticatedError,
+)
 from app.services.time_source import TimeSource
 
 _MOST_KEPT: Final = 4_096
@@ -49,7 +54,7 @@ class IssuedKey:
 
 
 class AccessService:
-    """Issues, lists and revokes keys, and tells who a request comes from."""
+    """Issues, lists, widens and revokes keys, and tells who a request comes from."""
 
     def __init__(
         self,
@@ -96,6 +101,26 @@ class AccessService:
     async def list_all(self) -> list[AccessKey]:
         """List every key, revoked ones included, oldest first."""
         return await self._repository.list_all()
+
+    async def widen(self, *, key_id: str, scopes: Collection[Scope]) -> AccessKey:
+        """Give a key more rights; those that it has stay. A repeat is harmless.
+
+        It has them once the cache's seconds are over, in every process.
+
+        Raises:
+            InvalidInputError: No scope is named.
+            NotFoundError: There is no such key.
+            ConflictError: It was revoked, which is for good.
+        """
+        if not scopes:
+            raise InvalidInputError.at("/scopes", "empty", "Name a scope to add.")
+        key = await self._repository.widen(key_id, scopes)
+        if key is None:
+            if await self._repository.find(key_id) is None:
+                raise NotFoundError(f"There is no key {key_id}.")
+            raise ConflictError(f"Key {key_id} was revoked. Issue another one.", state="revoked")
+        self._kept.clear()
+        return key
 
     async def revoke(self, *, key_id: str) -> AccessKey:
         """Revoke a key; a repeat is harmless.

@@ -5,33 +5,30 @@ and moves the states (`app.services.group_states`). All of the group is then wri
 trip (design, section 2).
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import msgspec
 import structlog
 
-from app.db.event_log import DueClock, EventLog, Target
-from app.db.quarantine import QuarantineRow, add_row, quarantine_row
+from app.db.clocks import ClockRepository, DueClock
+from app.db.event_log import EventLog, Target
 from app.db.state_rows import SubjectKey
 from app.domain.clocks import clocks_of
 from app.domain.errors import Fault, IdempotencyConflictError, NotFoundError
-from app.domain.events.envelope import Event, NewEvent, Reason, Rejected
+from app.domain.events.envelope import Event, Kind, NewEvent, Reason
 from app.domain.events.follow_up import FollowUpScheduled
-from app.domain.events.item import Item
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.follow_up import FollowUp
 from app.domain.policies import Policies
-from app.domain.quarantine import QuarantineState
 from app.domain.reactions import (
     overdue_events,
     planned_ids,
 )
 from app.domain.stores import Store
 from app.services.companions import subjects_of
+from app.services.group_quarantine import GroupQuarantine
 from app.services.group_states import (
     Document,
     GroupStates,
@@ -48,7 +45,6 @@ from app.services.units import (
     Duplicate,
     Facts,
     Idempotency,
-    Quarantined,
     Reparse,
     Sweep,
     Unit,
@@ -80,15 +76,11 @@ class AppendSession:
         self._now = now
         self._stores = stores
         self._policies = policies
-        self._reparse = reparse
         self._states = GroupStates(log, now=now, stores=stores, policies=policies)
+        self._quarantine = GroupQuarantine(log, self._states, now=now, reparse=reparse)
         self._repeats = Repeats(log, self._states)
         self._watching = Watching(log, self._states, now=now)
         self._identities: dict[Identity, tuple[int, bytes]] = {}
-        self._quarantined: dict[tuple[str, bytes], QuarantineRow] = {}
-        self._unplaced: list[Quarantined] = []
-        self._early: dict[tuple[str, str, str], dict[str, Item]] = defaultdict(dict)
-        self._resolved: dict[tuple[str, str], dict[str, Any]] = {}
         self._answers: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     # ---- reading
@@ -147,7 +139,7 @@ class AppendSession:
         )
         await self._states.append(unit.store_id, accepted)
         if accepted and head.waiting_retractions:
-            await self._count_waiting(unit.store_id)
+            await self._quarantine.count_waiting(unit.store_id)
 
     async def _take_in(self, unit: Facts, accepted: list[NewEvent]) -> list[NewEvent]:
         """Decide what becomes of each event; add to `accepted` what gets a seq, and return it."""
@@ -162,7 +154,7 @@ class AppendSession:
             identity = (event.store_id, event.source, event.id)
             if is_usual and kind not in _LOOKED_AT and identity not in self._identities:
                 # as most are: what follows comes to the same, in three times the time
-                seq = self._seq_after(seq)
+                seq += 1
                 self._identities[identity] = seq, event.content_hash
                 accepted.append(event)
                 unit.outcomes.append(Accepted(seq))
@@ -170,12 +162,12 @@ class AppendSession:
             is_snapshot = kind is RepairOrderSnapshot
             same = self._same(event)
             if same is None and (refusal := self._refusal(event, targets)) is not None:
-                self._refuse(unit, position, *refusal)
+                self._quarantine.refuse(unit, position, *refusal)
                 continue
             if same is None and is_snapshot:
                 same = await self._repeats.find(event)
             if same is None:
-                seq = self._seq_after(seq)
+                seq += 1
                 self._identities[identity] = seq, event.content_hash
                 accepted.append(event)
                 if targets is not None:
@@ -183,19 +175,18 @@ class AppendSession:
                 if is_snapshot or targets is not None:
                     self._repeats.accept(event, seq)
             unit.outcomes.append(Accepted(seq) if same is None else Duplicate(same))
-            self._resolve(unit, position, seq if same is None else same)
+            self._quarantine.resolve(unit, position, seq if same is None else same)
             if is_snapshot:
-                again = await self._repeats.said_again(
-                    event, same, seq=seq, next_seq=self._seq_after(seq)
-                )
-                if again is not None:
-                    seq = self._seq_after(seq)
+                for again in await self._repeats.said_again(event, same, next_seq=seq + 1):
+                    seq += 1
                     accepted.append(again)
+        await self._quarantine.decide(unit)
         self._watching.count(unit)
         return accepted[before:]
 
-    def _seq_after(self, seq: int) -> int:
-        return seq + 1
+    def _told(self, seq: int) -> int:
+        """The seq of an event as callers are told it."""
+        return seq
 
     def _same(self, event: NewEvent) -> int | None:
         """Find the seq of the same content under the same identity."""
@@ -210,7 +201,7 @@ class AppendSession:
             return Reason.INVALID_DATA, OURS
         known = self._identities.get((event.store_id, event.source, event.id))
         if known is not None:
-            return Reason.IDENTITY_CONFLICT, conflict(known[0])
+            return Reason.IDENTITY_CONFLICT, conflict(self._told(known[0]))
         return None if targets is None else aim(event, targets)
 
     async def _run_command(self, unit: Command) -> None:
@@ -219,6 +210,10 @@ class AppendSession:
             unit.answer = await self._find_answer(unit.store_id, kept)
             if unit.answer is not None:
                 return
+        # whoever got a name since the heads were read has moved the head, and this is done again
+        for surrogate in unit.whose_name:
+            known_as = await self._log.list_known_as(unit.store_id, surrogate)
+            await self._states.load_more((unit.store_id, Kind.STAFF, key) for key in known_as)
         context = CommandContext(self._states.states, self._stores[unit.store_id], self._now)
         events = unit.decide(context)
         await self._states.append(unit.store_id, events)
@@ -256,7 +251,8 @@ class AppendSession:
 
     async def _run_sweep(self, unit: Sweep) -> None:
         unit.breached = unit.failed = 0
-        due = await self._log.list_due_clocks(unit.store_id, self._now, unit.limit)
+        clocks = ClockRepository(self._log.connection)
+        due = await clocks.list_due(unit.store_id, self._now, unit.limit)
         unit.seen = due
         await self._states.load_more([(unit.store_id, clock.kind, clock.key) for clock in due])
         for clock in due:
@@ -270,7 +266,7 @@ class AppendSession:
                 logger.exception(
                     "a clock failed to evaluate", store_id=unit.store_id, clock=clock.key
                 )
-                await self._log.push_clock(
+                await clocks.put_off(
                     unit.store_id,
                     clock,
                     next_at=self._now + PUSH_FAILED_CLOCK_BY,
@@ -339,104 +335,13 @@ class AppendSession:
 
     async def _waiting_for(self, store_id: str, targets: Iterable[NewEvent]) -> Facts:
         """Make a unit of the retractions in quarantine that wait for these events."""
-        aims = [(event.source, event.id) for event in targets]
-        waiting = dict(await self._log.list_waiting_retractions(store_id, aims))
-        for each in aims:
-            waiting |= self._early.get((store_id, *each), {})
-        items: list[Item] = []
-        replays: dict[int, tuple[str, str]] = {}
-        events: list[NewEvent] = []
-        for quarantine_id, item in sorted(waiting.items()):
-            if not self._waits(store_id, quarantine_id):
-                continue
-            event = self._reparse(item, self._now)
-            if isinstance(event, Rejected):
-                continue
-            replays[len(events)] = (store_id, quarantine_id)
-            events.append(event)
-            items.append(item)
-        if events:
-            identities = [(store_id, event.source, event.id) for event in events]
+        unit = await self._quarantine.waiting_for(store_id, targets)
+        if unit.events:
+            identities = [(store_id, event.source, event.id) for event in unit.events]
             read = await self._log.read_group([], identities, [])
             for position, known in read.identities.items():
                 self._identities.setdefault(identities[position], known)
-        return Facts(store_id, events, item_of=lambda position: items[position], replays=replays)
-
-    def _waits(self, store_id: str, quarantine_id: str) -> bool:
-        """Whether a retraction in quarantine waits still, as far as this group knows."""
-        row = self._resolved.get((store_id, quarantine_id))
-        return row is None or row.get("reason") is Reason.RETRACTION_TARGET_UNKNOWN
-
-    async def _count_waiting(self, store_id: str) -> None:
-        """Count anew; only where events were appended, so that a lower count moves the head."""
-        early = {
-            quarantine_id
-            for (store, _, _), waiting in self._early.items()
-            if store == store_id
-            for quarantine_id in waiting
-        }
-        known = {quarantine_id for store, quarantine_id in self._resolved if store == store_id}
-        self._states.heads[store_id].waiting_retractions = sum(
-            self._waits(store_id, quarantine_id) for quarantine_id in early
-        ) + await self._log.count_waiting_retractions(store_id, sorted(known | early))
-
-    # ---- outcomes
-
-    def _resolve(self, unit: Facts, position: int, seq: int) -> None:
-        """Note that a quarantined item has entered the log."""
-        if position in unit.replays:
-            store_id, quarantine_id = unit.replays[position]
-            self._resolved[store_id, quarantine_id] = {
-                "store_id": store_id,
-                "quarantine_id": quarantine_id,
-                "state": QuarantineState.REPLAYED,
-                "seq": seq,
-                "resolved_at": self._now,
-                "resolved_by": msgspec.to_builtins(unit.replayed_by),
-                "run_id": unit.run_id,
-                "last_seen_at": self._now,
-            }
-
-    def _refuse(self, unit: Facts, position: int, reason: Reason, fault: Fault) -> None:
-        """Put an event in quarantine, or leave it there with what is wrong with it now."""
-        event = unit.events[position]
-        item = unit.item_of(position)
-        outcome = Quarantined(reason, (fault,), unit.store_id, item.body_hash)
-        unit.outcomes.append(outcome)
-        if position in unit.replays:
-            store_id, outcome.quarantine_id = unit.replays[position]
-            row: dict[str, Any] = {
-                "store_id": store_id,
-                "quarantine_id": outcome.quarantine_id,
-                "state": QuarantineState.WAITING,
-                "reason": reason,
-                "errors": [msgspec.to_builtins(fault)],
-                "run_id": unit.run_id,
-                "last_seen_at": self._now,
-            }
-            self._resolved[store_id, outcome.quarantine_id] = row
-        else:
-            row = quarantine_row(
-                item,
-                store_id=unit.store_id,
-                reason=reason,
-                faults=(fault,),
-                source=event.source,
-                event_id=event.id,
-                event_type=event.type,
-                subject=event.subject,
-                now=self._now,
-            )
-            self._unplaced.append(outcome)
-            if not add_row(self._quarantined, row):
-                return
-        if reason is Reason.RETRACTION_TARGET_UNKNOWN and isinstance(
-            event.payload, EventRetracted
-        ):
-            aimed_at = event.payload.source, event.payload.id
-            row["target_source"], row["target_id"] = aimed_at
-            self._early[unit.store_id, *aimed_at][row["quarantine_id"]] = item
-            self._states.heads[unit.store_id].waiting_retractions += 1
+        return unit
 
     # ---- writing
 
@@ -454,21 +359,17 @@ class AppendSession:
         document = self._document()
         if not document:
             return
-        placed = await self._log.append_group(document)
-        for outcome in self._unplaced:
-            outcome.quarantine_id = placed[outcome.store_id, outcome.body_hash]
+        self._quarantine.place(await self._log.append_group(document))
 
     def _document(self) -> Document:
         document = self._states.document()
         self._repeats.rows(document)
-        if self._quarantined:
-            document["quarantine"] = list(self._quarantined.values())
-        if self._resolved:
-            document["resolved"] = list(self._resolved.values())
+        self._quarantine.add_to(document)
         if self._answers:
             document["idempotency"] = list(self._answers.values())
         self._watching.add_to(document)
         written = {row["store_id"] for rows in document.values() for row in rows}
+        self._quarantine.add_again(document)
         self._watching.add_received(document)
         if document:
             document["heads"] = self._states.head_rows(written)

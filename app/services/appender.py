@@ -17,14 +17,16 @@ from contextlib import suppress
 import structlog
 
 from app.db.engine import Pool
-from app.db.event_log import EventLog, StaleHeadError, is_answer_lost
+from app.db.event_log import EventLog, StaleHeadError
 from app.domain.errors import DomainError
 from app.domain.policies import Policies
 from app.services.append_session import AppendSession
+from app.services.database_failures import is_answer_lost
+from app.services.earlier import Earlier
 from app.services.instruments import Instruments
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
-from app.services.trial import Earlier, TrialSession
+from app.services.trial import TrialSession
 from app.services.units import Answer, Command, Facts, Reparse, Unit
 
 logger = structlog.get_logger(__name__)
@@ -135,8 +137,9 @@ class Appender:
         async with self._apart, self._pool.acquire() as connection, connection.transaction():
             log = EventLog(connection)
             await log.lock_heads({unit.store_id for unit in units})
-            if not await self._try_out(log, units, Earlier()):
-                return False
+            with Earlier() as nothing:
+                if not await self._try_out(log, units, nothing):
+                    return False
             for error in await self._attempt(log, units):
                 if error is not None:
                     raise error
@@ -156,12 +159,13 @@ class Appender:
     async def _try_out(self, log: EventLog, units: Sequence[Facts], earlier: Earlier) -> bool:
         session = TrialSession(
             log,
+            earlier,
             now=await self._time_source.now(),
             stores=await self._stores.get_many({unit.store_id for unit in units}),
             policies=self._policies,
             reparse=self._reparse,
         )
-        return await session.try_out(units, earlier)
+        return await session.try_out(units)
 
     async def close(self) -> None:
         """Finish what was handed in, then take nothing more."""

@@ -14,10 +14,10 @@ from app.domain.access import Principal
 from app.domain.errors import MalformedBodyError
 from app.domain.events.ndjson import Lines
 from app.domain.lines import Line, LineReader
+from app.services.earlier import Earlier
 from app.services.incoming import Incoming
 from app.services.ingest import IngestService
 from app.services.taken import Taken
-from app.services.trial import Earlier
 from app.services.turns import Turns
 
 CHUNK_LINES: Final = 1_000
@@ -81,7 +81,7 @@ class BulkService:
             return await self._ingest.try_out(incoming, earlier)
 
         reading = _Reading(self._ingest, body, principal, self._max_line_bytes, try_out)
-        return BulkStream(reading, minimal=minimal)
+        return BulkStream(reading, minimal=minimal, at_end=earlier.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +212,11 @@ class BulkStream:
         durable_lines: All lines up to this one, from 1, have an outcome that is stored.
     """
 
-    def __init__(self, reading: _Reading, *, minimal: bool) -> None:
+    def __init__(
+        self, reading: _Reading, *, minimal: bool, at_end: Callable[[], None] | None = None
+    ) -> None:
         self._reading = reading
+        self._at_end = at_end
         self._minimal = minimal
         self.durable_lines = 0
 
@@ -243,6 +246,8 @@ class BulkStream:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
             await self._reading.stop()
+            if self._at_end is not None:
+                self._at_end()
 
     def whereabouts(self) -> str:
         """Say what is stored of a stream that broke off, and what to do about the rest."""

@@ -4,10 +4,11 @@ from datetime import datetime
 
 import structlog
 
+from app.db.clocks import ClockRepository, DueClock
 from app.db.engine import Pool
-from app.db.event_log import DueClock, EventLog, is_answer_lost
 from app.services.append_session import PUSH_FAILED_CLOCK_BY
 from app.services.appender import Appender
+from app.services.database_failures import is_answer_lost
 from app.services.time_source import TimeSource
 from app.services.units import Sweep
 
@@ -41,7 +42,7 @@ class ClockService:
         """
         now = await self._time_source.now()
         async with self._pool.acquire() as connection:
-            stores = await EventLog(connection).list_stores_with_due_clocks(now)
+            stores = await ClockRepository(connection).list_stores_with_due(now)
         breached = 0
         for store_id in stores:
             try:
@@ -79,7 +80,7 @@ class ClockService:
     async def _put_off(self, store_id: str, clock: DueClock, error: Exception) -> None:
         logger.error("a clock could not be swept", store_id=store_id, exc_info=error)
         async with self._pool.acquire() as connection:
-            await EventLog(connection).push_clock(
+            await ClockRepository(connection).put_off(
                 store_id,
                 clock,
                 next_at=await self._time_source.now() + PUSH_FAILED_CLOCK_BY,
@@ -89,7 +90,7 @@ class ClockService:
     async def next_due_at(self, _now: datetime) -> datetime | None:
         """Get the moment at which the next running clock falls due, in whatever store."""
         async with self._pool.acquire() as connection:
-            return await EventLog(connection).next_due_at()
+            return await ClockRepository(connection).next_due_at()
 
     async def do_due(self) -> None:
         """Sweep; the form in which the sandbox mover asks for it."""

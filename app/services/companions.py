@@ -20,6 +20,15 @@ from app.domain.reactions import planned_ids
 _LEAVE: Final = (RepairOrderDelivered, RepairOrderSettled)
 """Events after which an order has calls to plan."""
 
+_OWNED: Final = (RepairOrderOpened, RepairOrderLinked, RepairOrderSnapshot)
+"""Events that say whose an order is, perhaps by its vehicle alone."""
+
+_CALLS: Final = (FollowUpScheduled, FollowUpCompleted)
+"""Events about a call that may name its order."""
+
+_JOINED: Final = frozenset({*_LEAVE, *_OWNED, *_CALLS})
+"""Events that may need more than their own subject."""
+
 
 def _shows_departure(payload: Payload) -> bool:
     """Whether a snapshot shows that the car left the shop, or is about to."""
@@ -40,13 +49,15 @@ def subjects_of(events: Iterable[NewEvent]) -> set[SubjectKey]:
         if event.key:
             subjects.add((event.store_id, event.kind, event.key))
             payload = event.payload
+            if type(payload) not in _JOINED:
+                continue
             if isinstance(payload, _LEAVE) or _shows_departure(payload):
                 ro_number = event.key
-            elif isinstance(payload, RepairOrderOpened | RepairOrderLinked | RepairOrderSnapshot):
+            elif isinstance(payload, _OWNED):
                 if payload.customer_no is None and (vin := on_file(payload.vin)) is not None:
                     subjects.add((event.store_id, Kind.VEHICLE, vin))
                 continue
-            elif isinstance(payload, FollowUpScheduled | FollowUpCompleted) and payload.ro_number:
+            elif isinstance(payload, _CALLS) and payload.ro_number:
                 ro_number = payload.ro_number
             else:
                 continue

@@ -10,6 +10,7 @@ from uuid6 import uuid7
 
 from app.db.subjects import ComplaintFilter, SubjectRepository
 from app.domain import complaint as rules
+from app.domain.access import Principal
 from app.domain.clocks import contact_due_at
 from app.domain.complaint import Complaint
 from app.domain.errors import NotFoundError
@@ -27,7 +28,7 @@ from app.domain.policies import Policies
 from app.services.appender import Appender
 from app.services.desk import Caller, PersonalFields
 from app.services.door import Door
-from app.services.names import NameService, in_words, spelled
+from app.services.names import NameService, in_words
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 from app.services.units import Answer, Command, CommandContext
@@ -82,25 +83,33 @@ class ComplaintService:
         self._time_source = time_source
 
     async def list_page(
-        self, store_id: str, wanted: Mapping[str, Any], page: PageRequest
+        self, store_id: str, wanted: Mapping[str, Any], page: PageRequest, *, principal: Principal
     ) -> Page[ComplaintView]:
         """List complaints, the last opened first.
 
         Args:
             store_id: The store.
-            wanted: Arguments of `ComplaintFilter` but for `now`; who is responsible by number or
-                surrogate.
+            wanted: Arguments of `ComplaintFilter` but for `now`; who is responsible by number,
+                surrogate or name.
             page: The part that is wanted.
+            principal: Who asks.
 
         Raises:
             NotFoundError: There is no such store.
+            ForbiddenError: A member is asked for by name, and the caller may not see names.
+            InvalidInputError: The name is nobody's, or several people's.
         """
         zone = (await self._stores.get(store_id)).zone
         now = await self._time_source.now()
         known = await self._names.known(store_id)
         found = await self._repository.list_complaints(
             store_id,
-            ComplaintFilter(now=now, **spelled(wanted, known, "responsible")),
+            ComplaintFilter(
+                now=now,
+                **await self._names.spelled(
+                    store_id, wanted, "responsible", known=known, principal=principal
+                ),
+            ),
             after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
             limit=page.limit + 1,
         )

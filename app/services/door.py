@@ -11,6 +11,7 @@ from app.domain.events.compose import make_event
 from app.domain.events.envelope import DESK_SOURCE, NewEvent, Rejected
 from app.domain.events.form import Limits
 from app.domain.events.item import Item
+from app.domain.events.names import Naming
 from app.domain.events.ndjson import read_item
 from app.domain.events.parse import parse_event
 from app.domain.events.payload import Payload
@@ -109,6 +110,10 @@ class Door:
             raise InvalidInputError([_into_data(fault) for fault in event.faults])
         event.source = DESK_SOURCE
         return event
+
+    def naming(self, store_id: str) -> Naming:
+        """Give what reads the names of a store."""
+        return Naming(self._secret, store_id)
 
     def compose(
         self,

@@ -54,7 +54,7 @@ class EvidenceFinder:
         facts: dict[str, list[InferredFact]] = defaultdict(list)
         for event in found:
             if (event.source, event.id) not in gone:
-                evidence = _evidence(shown[event.key], gone, event.causation_id)
+                evidence = _evidence(shown[event.key], gone, event)
                 facts[event.key].append(InferredFact(event, evidence))
         return facts
 
@@ -68,9 +68,7 @@ class EvidenceFinder:
         orders = {event.key for event in inferred}
         gone = await self._gone(store_id, orders)
         shown = await self._shown(store_id, orders)
-        return {
-            event.seq: _evidence(shown[event.key], gone, event.causation_id) for event in inferred
-        }
+        return {event.seq: _evidence(shown[event.key], gone, event) for event in inferred}
 
     async def _gone(self, store_id: str, orders: Collection[str]) -> set[tuple[str, str]]:
         return retracted(
@@ -89,10 +87,20 @@ class EvidenceFinder:
 
 
 def _evidence(
-    shown: Sequence[ShownSnapshot], gone: Collection[tuple[str, str]], snapshot_id: str | None
+    shown: Sequence[ShownSnapshot],
+    gone: Collection[tuple[str, str]],
+    event: InferredEvent | LoggedEvent,
 ) -> Evidence:
-    """Find the snapshot of that id; of two sources' the one that stands."""
-    named = [snapshot for snapshot in shown if snapshot.id == snapshot_id]
+    """Find the snapshot that an event was read out of.
+
+    Where an older version did not keep its source: the one of that id; of two sources' the one
+    that stands.
+    """
+    named = [
+        snapshot
+        for snapshot in shown
+        if snapshot.id == event.causation_id and event.correlation_id in {None, snapshot.source}
+    ]
     found = min(named, key=lambda snapshot: (snapshot.of_source, snapshot.of_id) in gone)
     before = [
         snapshot.at

@@ -10,11 +10,11 @@ from typing import Final
 import structlog
 
 from app.db.engine import Pool
-from app.db.event_log import is_answer_lost
 from app.db.feeds import FeedRepository
 from app.domain.backlog import Level, has_settled, old_at, sign_of
 from app.domain.quarantine import NO_STORE
 from app.services.appender import Appender
+from app.services.database_failures import is_answer_lost
 from app.services.time_source import TimeSource
 from app.services.units import Watch
 from app.services.watching import PART

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, cast
 
 from app.db.subjects import FollowUpFilter, Kept, SubjectRepository
-from app.domain import follow_up as rules
+from app.domain import follow_up_commands as rules
+from app.domain.access import Principal
 from app.domain.errors import NotFoundError
 from app.domain.events.compose import make_own_event
 from app.domain.events.envelope import Kind, NewEvent
@@ -24,7 +25,7 @@ from app.domain.repair_order import RepairOrder
 from app.services.appender import Appender
 from app.services.desk import Caller
 from app.services.door import Door
-from app.services.names import NameService, in_words, spelled
+from app.services.names import NameService, in_words
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 from app.services.units import Answer, Command, CommandContext
@@ -71,18 +72,21 @@ class FollowUpService:
         self._time_source = time_source
 
     async def list_page(
-        self, store_id: str, wanted: Mapping[str, Any], page: PageRequest
+        self, store_id: str, wanted: Mapping[str, Any], page: PageRequest, *, principal: Principal
     ) -> Page[FollowUpView]:
         """List follow-ups that have a window, the first due first.
 
         Args:
             store_id: The store.
-            wanted: Arguments of `FollowUpFilter` but for `now`; the assignee by number or
-                surrogate.
+            wanted: Arguments of `FollowUpFilter` but for `now`; the assignee by number, surrogate
+                or name.
             page: The part that is wanted.
+            principal: Who asks.
 
         Raises:
             NotFoundError: There is no such store.
+            ForbiddenError: A member is asked for by name, and the caller may not see names.
+            InvalidInputError: The name is nobody's, or several people's.
         """
         await self._stores.get(store_id)
         now = await self._time_source.now()
@@ -90,7 +94,12 @@ class FollowUpService:
         known = await self._names.known(store_id)
         found = await self._repository.list_follow_ups(
             store_id,
-            FollowUpFilter(now=now, **spelled(wanted, known, "assignee")),
+            FollowUpFilter(
+                now=now,
+                **await self._names.spelled(
+                    store_id, wanted, "assignee", known=known, principal=principal
+                ),
+            ),
             after=cast("tuple[datetime, str] | None", key),
             limit=page.limit + 1,
         )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from operator import attrgetter
 from typing import Any
 
-from app.db.event_log import EventLog
+from app.db.reach import ReachRepository
 from app.db.state_rows import SubjectKey
 from app.domain.customer import Customer
 from app.domain.events.envelope import Event, Kind
@@ -39,7 +39,7 @@ class GroupLinks:
     """Links between the subjects of one group; see the module's docstring.
 
     Args:
-        log: To look further.
+        reach: To look further.
         states: (version, state) by subject, as the group has them; it changes under our hands.
 
     What reads subjects that the group doesn't have yet is handed to each call (`load`): if it was
@@ -48,10 +48,10 @@ class GroupLinks:
 
     def __init__(
         self,
-        log: EventLog,
+        reach: ReachRepository,
         states: Mapping[SubjectKey, tuple[int, State]],
     ) -> None:
-        self._log = log
+        self._reach = reach
         self._states = states
         self._vehicles: dict[tuple[str, str], set[str]] = defaultdict(set)
         self._unnamed: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -102,7 +102,7 @@ class GroupLinks:
         }
         if not changed:
             return {}
-        found = set(await self._log.list_orders_without_customer(store_id, list(changed)))
+        found = set(await self._reach.list_orders_without_customer(store_id, list(changed)))
         found.update(*(self._unnamed.get((store_id, vin), ()) for vin in changed))
         await load([(store_id, Kind.REPAIR_ORDER, ro_number) for ro_number in found])
         causes: dict[tuple[Kind, str], Cause] = {}
@@ -175,7 +175,7 @@ class GroupLinks:
                     numbers.add(state.merged_into)
         if not numbers:
             return
-        numbers.update(await self._log.list_merged_with(store_id, sorted(numbers)))
+        numbers.update(await self._reach.list_merged_with(store_id, sorted(numbers)))
         family = [(store_id, Kind.CUSTOMER, customer_no) for customer_no in sorted(numbers)]
         await load(family)
         self._families.update(family)

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.db.event_log import EventLog, Head
+from app.db.reach import ReachRepository
 from app.db.state_rows import SubjectKey, clock_row, gone_row, mention_rows, state_row
 from app.domain.clocks import clocks_of
 from app.domain.complaint import Complaint
@@ -40,6 +41,7 @@ from app.domain.sightings import Sighting
 from app.domain.stores import Store
 from app.services.companions import companions_of
 from app.services.group_links import GroupLinks
+from app.services.quiet_snapshots import find_quiet
 
 YIELD_EVERY: Final = 500
 """Events handled before other requests get a turn: a large batch must not block the loop."""
@@ -75,11 +77,12 @@ class GroupStates:
         self._changed: set[SubjectKey] = set()
         self._gone: set[SubjectKey] = set()
         self._named: dict[SubjectKey, Mentions] = {}
+        self._belonged: dict[SubjectKey, str | None] = {}
         self._detected: dict[SubjectKey, datetime] = {}
         self._event_rows: list[dict[str, Any]] = []
         self._asides: list[tuple[Event, bytes]] = []
         self._handled = 0
-        self._links = GroupLinks(log, self.states)
+        self._links = GroupLinks(ReachRepository(log.connection), self.states)
 
     async def read(
         self,
@@ -116,6 +119,8 @@ class GroupStates:
                 self._index(subject, entry[1])
                 if named := mentions_of(entry[1]):
                     self._named[subject] = named
+                if isinstance(entry[1], FollowUp | Complaint):
+                    self._belonged[subject] = entry[1].customer_no
 
     def _index(self, subject: SubjectKey, state: State) -> None:
         if isinstance(state, FollowUp) and state.ro_number is not None:
@@ -208,6 +213,9 @@ class GroupStates:
         What the snapshots of an order imply is a matter of all its events, so it is folded again.
         """
         again: list[tuple[Kind, str]] = []
+        quiet = await find_quiet(
+            self._log, store_id, touched, self.sightings, self.entered(store_id)
+        )
         for (kind, key), events in touched.items():
             subject = (store_id, kind, key)
             entry = self.states.get(subject)
@@ -221,8 +229,13 @@ class GroupStates:
                     self._fold(subject, list(events))
                 continue
             state = entry[1]
-            if kind is Kind.REPAIR_ORDER and (
-                tells_snapshots(events) or (self.sightings(subject) and bears_on_snapshots(events))
+            if (
+                kind is Kind.REPAIR_ORDER
+                and subject not in quiet
+                and (
+                    tells_snapshots(events)
+                    or (self.sightings(subject) and bears_on_snapshots(events))
+                )
             ):
                 again.append((kind, key))
                 continue
@@ -379,7 +392,7 @@ class GroupStates:
             document[subject[1].value].append(row)
             self._add_clocks(document, subject, entry[1])
         for table, rows in (
-            ("relinked", [*self._links.relinked_rows()]),
+            ("relinked", [*self._links.relinked_rows(), *self._moved_rows()]),
             ("survivor", [*self._links.survivor_rows()]),
         ):
             if rows:
@@ -400,6 +413,14 @@ class GroupStates:
             for store_id, head in self.heads.items()
             if store_id in written
         ]
+
+    def _moved_rows(self) -> Iterator[dict[str, Any]]:
+        """Name the calls and complaints that are another customer's than they were (A19)."""
+        for subject, belonged in self._belonged.items():
+            entry = self.states.get(subject)
+            customer_no = getattr(entry[1], "customer_no", None) if entry else belonged
+            if customer_no != belonged:
+                yield {**gone_row(subject), "customer_no": customer_no}
 
     def _add_mentions(self, document: Document, subject: SubjectKey, state: State | None) -> None:
         """Write whom a subject names by surrogate, where that is news."""

@@ -16,7 +16,7 @@ from app.domain.events.ndjson import Lines
 from app.domain.events.wire import Message
 from app.services.import_reading import JsonFile
 from app.services.import_report import RowFault
-from app.services.units import Quarantined
+from app.services.units import DealtWith, Quarantined
 
 Found = TypeVar("Found")
 
@@ -66,6 +66,21 @@ class Chunk:
     def warning_of(self, position: int, fault: Fault) -> RowFault:
         """Say where in the file something is that deserves a look."""
         return self._placed(position, fault, fault.code, is_warning=True)
+
+    def dealt_with(self, position: int, before: DealtWith) -> RowFault:
+        """Say of what is faulty still that it was dealt with in quarantine: no fault any more."""
+        note = before.note
+        return RowFault(
+            self.rows[position],
+            "",
+            note.pointer,
+            None,
+            note.code,
+            note.code,
+            note.detail,
+            before.quarantine_id,
+            is_warning=True,
+        )
 
     def _placed(
         self,

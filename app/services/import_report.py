@@ -12,7 +12,7 @@ from typing import IO, Any, Final, Self
 
 import msgspec
 
-from app.domain.imports import ImportCounts, ImportExample, ImportSummary, without_value
+from app.domain.imports import ImportCounts, ImportExample, ImportSummary
 from app.domain.quarantine import NO_STORE
 from app.services.units import Accepted, Duplicate, Outcome, Quarantined
 
@@ -32,6 +32,7 @@ class RowFault(msgspec.Struct, frozen=True):
         detail: In words.
         quarantine_id: Where the row or event lies; None if nothing was stored.
         is_warning: Whether it was taken all the same.
+        bare: The words without the value; "" where they never name it.
     """
 
     row: int
@@ -43,6 +44,7 @@ class RowFault(msgspec.Struct, frozen=True):
     detail: str
     quarantine_id: str | None = None
     is_warning: bool = False
+    bare: str = ""
 
     @property
     def place(self) -> str:
@@ -156,10 +158,13 @@ class ImportReport:
             if fault.is_warning:
                 summary.counts.warnings += 1
             else:
-                detail = without_value(fault.detail, fault.value)
                 summary.note(
                     ImportExample(
-                        fault.row, fault.place, fault.reason, detail, fault.quarantine_id
+                        fault.row,
+                        fault.place,
+                        fault.reason,
+                        fault.bare or fault.detail,
+                        fault.quarantine_id,
                     )
                 )
 

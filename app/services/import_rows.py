@@ -81,7 +81,13 @@ class RowChunks:
             cells[one.number] = one.rows[0].cells
             if one.faults:
                 position = len(items)
-                item = row_item(one.rows, source=source, store_id=store_id, file_time=file_time)
+                item = row_item(
+                    one.rows,
+                    source=source,
+                    store_id=store_id,
+                    file_time=file_time,
+                    alike=self._mapping.alike(one.rows, store_id),
+                )
                 items.append(rejected_row(one.rows, one.faults, source=source, store_id=store_id))
                 parts.append(item.body)
                 rows.append(one.number)
@@ -162,6 +168,7 @@ def _row_fault(fault: CellFault, *, is_warning: bool = False) -> RowFault:
         fault.code,
         f"{fault.detail} {fault.hint}".rstrip(),
         is_warning=is_warning,
+        bare=f"{fault.bare or fault.detail} {fault.hint}".rstrip(),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,12 @@ from tenacity import (
 )
 from uuid6 import uuid7
 
-from app.db.event_log import is_answer_lost
 from app.db.imports import ImportRepository
 from app.domain.access import Principal
 from app.domain.imports import FileImport, ImportState, ImportWay, storable_name
 from app.domain.quarantine import NO_STORE
+from app.services.database_failures import is_answer_lost
+from app.services.earlier import Earlier
 from app.services.import_chunks import Chunk, ChunkSource
 from app.services.import_opening import FileOpener
 from app.services.import_reading import UnreadableFileError
@@ -36,8 +38,7 @@ from app.services.import_report import ImportReport
 from app.services.incoming import Incoming
 from app.services.ingest import IngestService
 from app.services.taken import Taken
-from app.services.trial import Earlier
-from app.services.units import Quarantined
+from app.services.units import DealtWith, Duplicate, Quarantined
 
 PATIENCE_SECONDS: Final = 300.0
 """How long a database that is away is waited for."""
@@ -125,7 +126,11 @@ class ImportService:
                     path, opened, store_id=store_id, mapping=mapping, summary=report.summary
                 )
                 report.sheet, report.header_row = source.sheet, source.header_row
-                await self._take_all(source, report, principal, progress)
+                take: Take = self._ingest.take
+                if dry_run:
+                    earlier = opened.enter_context(Earlier())
+                    take = partial(self._ingest.try_out, earlier=earlier)
+                await self._take_all(source, report, principal, take, progress)
         except BaseException:
             report.close()
             raise
@@ -158,10 +163,14 @@ class ImportService:
             report.import_ids[store] = import_id
 
     async def _take_all(
-        self, source: ChunkSource, report: ImportReport, principal: Principal, progress: OnProgress
+        self,
+        source: ChunkSource,
+        report: ImportReport,
+        principal: Principal,
+        take: Take,
+        progress: OnProgress,
     ) -> None:
         """Read a chunk while the one before is written, to the end or to where it breaks."""
-        take = self._taker(report)
         reading = asyncio.create_task(self._read(source, principal))
         try:
             while (read := await reading) is not None:
@@ -180,12 +189,6 @@ class ImportService:
         finally:
             # a thread can't be stopped, and the file must not be closed under it
             await asyncio.gather(reading, return_exceptions=True)
-
-    def _taker(self, report: ImportReport) -> Take:
-        if not report.dry_run:
-            return self._ingest.take
-        earlier = Earlier()
-        return lambda incoming: self._ingest.try_out(incoming, earlier)
 
     async def _read(self, source: ChunkSource, principal: Principal) -> "_Read | None":
         """Read the next chunk, at the door too; None at the end of the file."""
@@ -254,11 +257,15 @@ def _count(chunk: Chunk, taken: Taken, report: ImportReport) -> None:
         if outcome is None:
             message = "every event of a message has an outcome"
             raise RuntimeError(message)
-        store_id = outcome.store_id if isinstance(outcome, Quarantined) else item["store"]
+        match outcome:
+            case Quarantined(store_id=store_id):
+                for found in chunk.faults_of(position, outcome):
+                    report.note(found, store_id)
+            case Duplicate(dealt_with=DealtWith(store_id=store_id) as before):
+                report.note(chunk.dealt_with(position, before), store_id)
+            case _:
+                store_id = item["store"]
         report.count(outcome, store_id, row=chunk.rows[position])
-        if isinstance(outcome, Quarantined):
-            for found in chunk.faults_of(position, outcome):
-                report.note(found, store_id)
         for fault in taken.warnings.get(position, ()):
             report.note(chunk.warning_of(position, fault), store_id)
     for warning in chunk.warnings:

@@ -244,6 +244,8 @@ class InboxService:
         dealt = 0
         now = await self._machine_time.now()
         for store_id, import_id in await self._repository.list_abandoned(now):
+            if not await asyncio.to_thread((self._inbox / store_id).is_dir):
+                continue  # its share is away: nobody can tell whether the file was moved
             claim = await self._repository.take_over(
                 store_id=store_id,
                 import_id=import_id,

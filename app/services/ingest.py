@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from app.db.known_items import KnownItems
 from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
 from app.domain.errors import PayloadTooLargeError, StrictHandlingError
@@ -19,6 +20,7 @@ from app.domain.events.wire import Message
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
+from app.services.earlier import Earlier
 from app.services.group_states import YIELD_EVERY
 from app.services.incoming import Incoming
 from app.services.instruments import Instruments
@@ -26,7 +28,6 @@ from app.services.mappings import MappingDirectory
 from app.services.stores import StoreDirectory
 from app.services.taken import Taken
 from app.services.time_source import TimeSource
-from app.services.trial import Earlier
 from app.services.turns import Turns
 
 
@@ -38,6 +39,7 @@ class IngestService:
         *,
         appender: Appender,
         quarantine: QuarantineRepository,
+        known_items: KnownItems,
         stores: StoreDirectory,
         mappings: MappingDirectory,
         time_source: TimeSource,
@@ -47,6 +49,7 @@ class IngestService:
     ) -> None:
         self._appender = appender
         self._quarantine = quarantine
+        self._known_items = known_items
         self._stores = stores
         self._mappings = mappings
         self._time_source = time_source
@@ -76,8 +79,10 @@ class IngestService:
         if not strict:
             return await self.take(incoming)
         if incoming.is_refused:
-            await self._appender.try_out(incoming.units(), Earlier())
+            with Earlier() as nothing:
+                await self._appender.try_out(incoming.units(), nothing)
         elif await self._appender.submit_together(incoming.units()):
+            await self._keep(incoming)
             return incoming.taken()
         taken = incoming.taken()
         raise StrictHandlingError(
@@ -93,10 +98,14 @@ class IngestService:
             PayloadTooLargeError: More events than a batch may have.
         """
         self._check_size(message)
-        return await self.try_out(await self.read(message, principal=principal), Earlier())
+        with Earlier() as nothing:
+            return await self.try_out(await self.read(message, principal=principal), nothing)
 
     async def read(self, message: Message, *, principal: Principal) -> Incoming:
-        """Read a message of any length at the door, and nothing more: `take` writes it."""
+        """Read a message of any length at the door, and nothing more: `take` writes it.
+
+        What the door refuses is looked up among what was dealt with in quarantine before.
+        """
         now = await self._time_source.now()
         known = await self._known_stores(message.items, principal)
         incoming = Incoming(message, known=known, principal=principal, now=now)
@@ -105,6 +114,8 @@ class IngestService:
             incoming.add(position, event)
             if position % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
+        if sought := incoming.sought():
+            incoming.know(await self._known_items.find(sought))
         return incoming
 
     async def take(self, incoming: Incoming, turns: Turns | None = None) -> Taken:
@@ -115,7 +126,7 @@ class IngestService:
             turns: Of the stream, whose parts may be on their way at once.
         """
         units = incoming.units()
-        if len(units) == 1 and turns is None and not incoming.is_refused:
+        if len(units) == 1 and turns is None and not incoming.is_kept:
             await self._appender.submit(units[0])  # as most requests are: no task is needed
             return incoming.taken()
         submit = partial(self._appender.submit, with_others=len(units) > 1)
@@ -154,7 +165,12 @@ class IngestService:
             )
 
     async def _keep(self, incoming: Incoming) -> None:
-        """Put in quarantine what could not be read."""
-        if incoming.is_refused:
-            incoming.place(await self._quarantine.put(incoming.rows()))
+        """Put in quarantine what could not be read, or count it where it is known."""
+        if incoming.is_kept:
+            incoming.place(
+                await self._quarantine.put(
+                    incoming.rows(), incoming.again(), incoming.tally(), now=incoming.now
+                )
+            )
             self._instruments.note_refused(incoming.reasons())
+            self._instruments.note_dealt_with(incoming.dealt_with)

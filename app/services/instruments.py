@@ -20,6 +20,7 @@ from typing_extensions import override
 from app.db.engine import Database
 from app.db.operating_figures import OperatingFigures
 from app.domain.events.envelope import Reason
+from app.domain.quarantine import NO_STORE
 from app.services.units import Accepted, Duplicate, Facts, Sweep, Unit
 
 OTHER: Final = "(other)"
@@ -118,6 +119,10 @@ class Instruments:
             self._quarantined.inc()
             self._reasons.labels(reason.value).inc()
 
+    def note_dealt_with(self, times: int) -> None:
+        """Note what the door refused, but was dealt with in quarantine before."""
+        self._duplicate.inc(times)
+
     def note_request(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Note an answer; `route` is the template of its path, None where none fits."""
         key = (method, route or "", status // 100)
@@ -200,11 +205,11 @@ def _quarantine(figures: OperatingFigures, now: datetime) -> Iterator[GaugeMetri
 
 
 def _worst(figures: OperatingFigures) -> set[str]:
-    """Name the stores with most in quarantine."""
+    """Name the stores with most in quarantine; what is of no store is told apart from all."""
     sums: dict[str, int] = {}
     for found in figures.waiting:
         sums[found.store_id] = sums.get(found.store_id, 0) + found.items
-    return set(sorted(sums, key=lambda store_id: -sums[store_id])[:MOST_STORES])
+    return {NO_STORE, *sorted(sums, key=lambda store_id: -sums[store_id])[:MOST_STORES]}
 
 
 def _work(figures: OperatingFigures, now: datetime) -> Iterator[GaugeMetricFamily]:

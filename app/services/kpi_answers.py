@@ -88,6 +88,8 @@ class DecidingEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         inferred_from: Id of the snapshot that it was read out of; None where it was told.
+        inferred_from_source: Source of that snapshot; None also where it was read by a version
+            that did not keep it.
     """
 
     seq: str
@@ -98,6 +100,7 @@ class DecidingEvent(msgspec.Struct, frozen=True, kw_only=True):
     time: datetime
     recordedtime: datetime
     inferred_from: str | None
+    inferred_from_source: str | None
     data: msgspec.Raw
 
 
@@ -322,6 +325,7 @@ def event_answer(event: Event) -> DecidingEvent:
         time=event.occurred_at,
         recordedtime=event.recorded_at,
         inferred_from=event.causation_id if event.inferred else None,
+        inferred_from_source=event.correlation_id if event.inferred else None,
         data=msgspec.Raw(CATALOG[event.type].forms[-1].write(event.payload)),
     )
 

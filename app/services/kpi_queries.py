@@ -9,7 +9,7 @@ from app.domain.errors import Fault, InvalidInputError, NotFoundError
 from app.domain.kpis.kpi import Kpi
 from app.domain.kpis.registry import KPIS
 from app.domain.periods import Period, PeriodUnit, widened
-from app.services.metrics import PUBLISHED_UNITS
+from app.services.publishing import PUBLISHED_UNITS
 
 MAX_PERIODS: Final = 4_000
 MAX_PUBLISHED_PERIODS: Final = 400

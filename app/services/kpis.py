@@ -65,11 +65,14 @@ class KpiService:
     ) -> KpiValues:
         """Get the values of a KPI as known now; a surrogate is asked for as whom it stands for.
 
+        A member of staff may be asked for by name.
+
         Raises:
             NotFoundError: There is no such store or KPI.
             InvalidInputError: The query can't be answered; says why.
+            ForbiddenError: A member is asked for by name, and the caller may not see names.
         """
-        wanted = await self._meant(store_id, checked(code, query))
+        wanted = await self._meant(store_id, checked(code, query), principal)
         async with self._snapshot(store_id) as (snapshots, coverage, connection):
             values = await _read(snapshots, store_id, wanted)
             hints_of = await _hints(connection, store_id, coverage)
@@ -127,8 +130,9 @@ class KpiService:
         Raises:
             NotFoundError: There is no such store or KPI.
             InvalidInputError: The query can't be answered; says why.
+            ForbiddenError: A member is asked for by name, and the caller may not see names.
         """
-        wanted = await self._meant(store_id, checked(code, query))
+        wanted = await self._meant(store_id, checked(code, query), principal)
         counted, counted_part = _behind(wanted, part)
         after = _fact_key(page)
         async with self._snapshot(store_id) as (_, coverage, connection):
@@ -174,8 +178,11 @@ class KpiService:
         Raises:
             NotFoundError: There is no such store or KPI.
             InvalidInputError: The query can't be answered; says why.
+            ForbiddenError: A member is asked for by name, and the caller may not see names.
         """
         wanted = checked(code, query, MAX_PUBLISHED_PERIODS)
+        if wanted.member is not None and not is_surrogate(wanted.member):
+            wanted = await self._meant(store_id, wanted, principal)
         async with self._snapshot(store_id) as (snapshots, coverage, connection):
             current = {
                 (value.period.start, value.member): value
@@ -227,12 +234,15 @@ class KpiService:
             values=values,
         )
 
-    async def _meant(self, store_id: str, wanted: Wanted) -> Wanted:
-        """Ask for the staff number that a surrogate stands for as known now, if it does."""
-        if wanted.member is None or not is_surrogate(wanted.member):
+    async def _meant(self, store_id: str, wanted: Wanted, principal: Principal) -> Wanted:
+        """Ask for the member of staff whom a surrogate or a name stands for as known now."""
+        if not wanted.member or wanted.grain not in STAFF_GRAINS:
             return wanted
         known = await self._names.known(store_id)
-        return replace(wanted, member=known.member(wanted.member))
+        member = await self._names.meant(
+            store_id, wanted.member, "/query/member", known=known, principal=principal
+        )
+        return replace(wanted, member=member)
 
     async def _names_in(
         self, store_id: str, wanted: Wanted, members: Collection[str], principal: Principal

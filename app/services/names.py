@@ -8,8 +8,9 @@ from typing import Any, Final, TypeVar, cast
 from app.db.names import NameRepository
 from app.db.subjects import Kept
 from app.db.timelines import TimelineRepository
+from app.domain.access import Principal, Scope
 from app.domain.complaint import Complaint
-from app.domain.errors import ConflictError, Fault, InvalidInputError
+from app.domain.errors import ConflictError, Fault, ForbiddenError, InvalidInputError
 from app.domain.events.envelope import Kind, NewEvent
 from app.domain.events.names import is_surrogate, staff_no_in, texts_beside
 from app.domain.events.staff import StaffRegistered
@@ -18,7 +19,6 @@ from app.domain.follow_up import FollowUp
 from app.domain.mentions import KnownNames, with_members
 from app.domain.pages import Page, PageRequest, page_of
 from app.domain.repair_order import RepairOrder
-from app.domain.staff import Staff
 from app.services.appender import Appender
 from app.services.desk import Caller, PersonalFields
 from app.services.door import Door
@@ -109,6 +109,80 @@ class NameService:
         }
         return texts | await self._sent(store_id, surrogates)
 
+    async def spelled(
+        self,
+        store_id: str,
+        wanted: Mapping[str, Any],
+        *fields: str,
+        known: KnownNames,
+        principal: Principal,
+    ) -> dict[str, Any]:
+        """Let the fields of a filter that name a member take all that stands for that member.
+
+        Raises:
+            ForbiddenError: One of them holds a name, which the caller may not see.
+            InvalidInputError: It is nobody's name, or several people's.
+        """
+        spelled = dict(wanted)
+        for name in fields:
+            if (text := wanted[name]) is not None:
+                member = await self.meant(
+                    store_id, text, f"/query/{name}", known=known, principal=principal
+                )
+                spelled[name] = known.spellings(member)
+        return spelled
+
+    async def meant(
+        self, store_id: str, text: str, pointer: str, *, known: KnownNames, principal: Principal
+    ) -> str:
+        """Find the member whom a caller asks for by number, by surrogate, or by name.
+
+        Args:
+            store_id: The store.
+            text: As the caller wrote it. Of the form of a staff number it is one, as in events.
+            pointer: Where.
+            known: Whom the surrogates of the store stand for.
+            principal: Who asks. Only who may see names may find out whose one is.
+
+        Returns:
+            A staff number, known or not; or the surrogate of a name that is nobody's.
+
+        Raises:
+            ForbiddenError: It is a name, and the caller may not see names.
+            InvalidInputError: It is a name that is nobody's and never was told, or several
+                people's. Neither says the name, for the logs.
+        """
+        if (number := staff_no_in(text)) is not None:
+            return number
+        if is_surrogate(text):
+            return known.member(text)
+        if not principal.has(Scope.PERSONAL_READ):
+            raise ForbiddenError(
+                "To ask for somebody by name the key needs the scope personal:read; without it "
+                "members go by staff number, or by the ~... that answers show."
+            )
+        surrogate = self._door.naming(store_id).key_of(text)
+        if surrogate is None:
+            raise InvalidInputError.at(pointer, "too-short", "There is nothing to be seen in it.")
+        owners = known.owners(surrogate)
+        if len(owners) > 1:
+            raise InvalidInputError.at(
+                pointer,
+                "ambiguous",
+                f"That is the name of {' and '.join(owners)}. Ask for one by staff number; what "
+                f"was told under the name alone is found under {surrogate}.",
+            )
+        if not owners and not await self._is_told(store_id, surrogate):
+            raise InvalidInputError.at(
+                pointer,
+                "unknown",
+                f"Nobody in store {store_id} is registered under that name, and nothing names it.",
+            )
+        return known.member(surrogate)
+
+    async def _is_told(self, store_id: str, surrogate: str) -> bool:
+        return bool(await self._repository.list_subjects_naming(store_id, [surrogate], limit=1))
+
     async def _sent(self, store_id: str, surrogates: Collection[str]) -> dict[str, str]:
         """Find the name that was last sent for each surrogate, in what was not retracted (A22)."""
         if not surrogates:
@@ -186,24 +260,21 @@ class NameService:
                 "staff-number",
                 "A text of this form is a staff number wherever it is sent, never a name.",
             )
-        known = await self.known(store_id)
+        key = surrogate or self._door.naming(store_id).key_of(alias or "")
+        keys = [] if key is None else [key]
         given: list[NewEvent] = []
-        keys: list[str] = []
 
         def decide(context: CommandContext) -> list[NewEvent]:
             caller.check_version(context, Kind.STAFF, staff_no)
             event = self._registration(store_id, staff_no, alias, surrogate, context.now)
-            keys[:] = _alias_keys(event)
-            others = [other for other in known.owners(keys[0]) if other != staff_no]
-            if others:
+            known_as = context.known_as(keys[0])
+            if others := [other for other in known_as if other != staff_no]:
                 raise ConflictError(
                     f"That is the name of {' and '.join(others)} already. A name of two stands "
                     "for neither: retract the registration that gave it to the wrong one.",
                     state="taken",
                 )
-            state = context.find(Kind.STAFF, staff_no)
-            has = isinstance(state, Staff) and keys[0] in state.known_as
-            given[:] = [] if has else [event]
+            given[:] = [] if staff_no in known_as else [event]
             return given
 
         def answer(context: CommandContext) -> Answer:
@@ -219,6 +290,7 @@ class NameService:
             Command(
                 store_id,
                 reads={(Kind.STAFF, staff_no)},
+                whose_name=keys,
                 decide=decide,
                 render=answer,
                 idempotency=caller.idempotency,
@@ -272,7 +344,7 @@ class NameService:
         Raises:
             InvalidInputError: Nothing in the store names it.
         """
-        if not await self._repository.list_subjects_naming(store_id, [surrogate], limit=1):
+        if not await self._is_told(store_id, surrogate):
             raise InvalidInputError.at(
                 "/surrogate",
                 "unknown",
@@ -298,11 +370,3 @@ def _name_in(fields: Mapping[str, Any]) -> str | None:
 def in_words(kept: Kept[S], known: KnownNames) -> Kept[S]:
     """Put staff numbers in the place of the surrogates of a state that stand for one."""
     return replace(kept, state=with_members(kept.state, known))
-
-
-def spelled(wanted: Mapping[str, Any], known: KnownNames, *fields: str) -> dict[str, Any]:
-    """Let the fields of a filter that name a member take all that stands for that member."""
-    return {
-        name: known.spellings(value) if name in fields and value is not None else value
-        for name, value in wanted.items()
-    }

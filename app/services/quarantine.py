@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from app.db.quarantine import QuarantineRepository
 from app.domain.access import Principal
 from app.domain.errors import ConflictError, Fault, InvalidInputError, NotFoundError
@@ -32,6 +34,8 @@ from app.services.suggestions import SuggestionService
 from app.services.time_source import TimeSource
 
 Patch = Sequence[Mapping[str, Any]]
+
+logger = structlog.get_logger(__name__)
 
 _INSTANT = timedelta(microseconds=1)
 
@@ -97,11 +101,11 @@ class QuarantineService:
             raise NotFoundError(message)
         return item
 
-    async def suggest(self, item: QuarantinedItem) -> list[Suggestion]:
+    async def suggest(self, item: QuarantinedItem, *, principal: Principal) -> list[Suggestion]:
         """Suggest what to do with an item that waits; [] for one that is done."""
         if item.state is not QuarantineState.WAITING:
             return []
-        return await self._suggestions.suggest(item)
+        return await self._suggestions.suggest(item, among=principal.stores)
 
     async def replay(
         self,
@@ -137,7 +141,7 @@ class QuarantineService:
         elif patch is not None:
             correction = made.by_patch(item, patch)
         elif apply:
-            correction = made.by_suggestion(item, await self._repair(item, apply))
+            correction = made.by_suggestion(item, await self._repair(item, apply, principal))
         done = await self._replays.replay(
             [Attempt(item, correction)], by=made.by, stores=principal.stores
         )
@@ -162,10 +166,34 @@ class QuarantineService:
             raise _not_waiting(await self.get(quarantine_id, principal=principal))
         return await self.get(quarantine_id, principal=principal)
 
-    async def _repair(self, item: QuarantinedItem, names: Sequence[str]) -> Suggestion:
-        found = await self._suggestions.repair(item, names)
+    async def reopen(self, quarantine_id: str, *, principal: Principal) -> QuarantinedItem:
+        """Let an item wait again that was thrown away by mistake.
+
+        Raises:
+            ConflictError: It was not thrown away, or the same waits as another item.
+            NotFoundError: There is no such item.
+        """
+        item = await self.get(quarantine_id, principal=principal)
+        if not await self._repository.reopen(item.home, quarantine_id):
+            raise ConflictError(
+                f"Item {quarantine_id} is {item.state}, or the same waits as another item: only "
+                "what was discarded can wait again.",
+                state=item.state,
+            )
+        logger.info(
+            "a discarded item waits again",
+            quarantine_id=quarantine_id,
+            by=principal.name,
+            was_discarded_because=item.discard_reason,
+        )
+        return await self.get(quarantine_id, principal=principal)
+
+    async def _repair(
+        self, item: QuarantinedItem, names: Sequence[str], principal: Principal
+    ) -> Suggestion:
+        found = await self._suggestions.repair(item, names, among=principal.stores)
         if found is None:
-            suggested = await self._suggestions.suggest(item)
+            suggested = await self._suggestions.suggest(item, among=principal.stores)
             told = ", ".join(each.name for each in suggested if each.action is Action.REPLAY)
             raise InvalidInputError.at(
                 "/apply",

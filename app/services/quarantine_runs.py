@@ -16,7 +16,6 @@ from uuid import uuid4
 import structlog
 from uuid6 import uuid7
 
-from app.db.event_log import is_answer_lost
 from app.db.quarantine import QuarantineRepository
 from app.db.quarantine_runs import QuarantineRunRepository
 from app.domain.access import Principal
@@ -33,11 +32,12 @@ from app.domain.quarantine import (
     QuarantineState,
 )
 from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
+from app.services.database_failures import is_answer_lost
+from app.services.earlier import Earlier
 from app.services.quarantine import Correcting, narrowed
 from app.services.replays import Attempt, ReplayService
 from app.services.suggestions import SuggestionService
 from app.services.time_source import TimeSource
-from app.services.trial import Earlier
 
 PART: Final = 500
 """Items that are handled in one go."""
@@ -173,7 +173,7 @@ class QuarantineRunService:
             run = await self._runs.claim(claimed_by=str(uuid4()), now=now, lease_until=now + LEASE)
             if run is None:
                 return done
-            done.append(await self._do(run))
+            done.append(await self._do(run, resumed=run.started_at != now))
 
     async def _start_for_made_stores(self) -> None:
         now = await self._time_source.now()
@@ -191,22 +191,33 @@ class QuarantineRunService:
                 now=now,
             )
 
-    async def _do(self, run: QuarantineRun) -> QuarantineRun:
-        """See a claimed run through."""
+    async def _do(self, run: QuarantineRun, *, resumed: bool) -> QuarantineRun:
+        """See a claimed run through.
+
+        Args:
+            run: As it was claimed.
+            resumed: Whether another claim had it before.
+        """
         try:
-            run = await self._taken_over(run)
-            earlier = Earlier()
-            while run.state is QuarantineRunState.RUNNING:
-                items = await self._repository.list_page(
-                    run.filter,
-                    after=run.position or None,
-                    until=run.until_id,
-                    not_of_run=None if run.dry_run else run.run_id,
-                    limit=PART,
-                )
-                if not items:
-                    return await self._finish(run, QuarantineRunState.FINISHED)
-                run = await self._handle(run, items, earlier)
+            run = await self._counted(run)
+            with Earlier() as earlier:
+                while run.state is QuarantineRunState.RUNNING:
+                    items = await self._repository.list_page(
+                        run.filter,
+                        after=run.position or None,
+                        until=run.until_id,
+                        not_of_run=None if run.dry_run else run.run_id,
+                        limit=PART,
+                    )
+                    if not items:
+                        if resumed and not run.dry_run:
+                            # whoever had it before may have had a part in hand until just now
+                            await self._save(await self._counted(run), lease=LEASE)
+                        return await self._finish(run, QuarantineRunState.FINISHED)
+                    handled = await self._handle(run, items, earlier)
+                    if handled is None:
+                        return await self._runs.find(run.run_id) or run
+                    run = handled
         except asyncio.CancelledError:
             # the process stops: another one, or the next start, goes on at once
             await asyncio.shield(self._save(run, lease=timedelta()))
@@ -220,8 +231,8 @@ class QuarantineRunService:
             )
         return run
 
-    async def _taken_over(self, run: QuarantineRun) -> QuarantineRun:
-        """Count what was done under this run before; a rehearsal begins anew."""
+    async def _counted(self, run: QuarantineRun) -> QuarantineRun:
+        """Count what was done under this run so far; a rehearsal begins anew."""
         if run.dry_run:
             return dataclasses.replace(run, accepted=0, discarded=0, waiting={}, position="")
         accepted, discarded, waiting = await self._runs.recount(run.run_id)
@@ -229,8 +240,8 @@ class QuarantineRunService:
 
     async def _handle(
         self, run: QuarantineRun, items: Sequence[QuarantinedItem], earlier: Earlier
-    ) -> QuarantineRun:
-        """Do one part of a run, and note how far it is."""
+    ) -> QuarantineRun | None:
+        """Do one part of a run, and note how far it is; None if another claim has it by now."""
         if run.kind is RunKind.DISCARD:
             outcomes = await self._discard(run, items)
         else:
@@ -250,11 +261,10 @@ class QuarantineRunService:
         )
         return await self._save(run, lease=LEASE)
 
-    async def _save(self, run: QuarantineRun, *, lease: timedelta) -> QuarantineRun:
+    async def _save(self, run: QuarantineRun, *, lease: timedelta) -> QuarantineRun | None:
+        """Note how far a run is; None if another process took it over, which has the say."""
         now = await self._time_source.now()
-        saved = await self._runs.save(run, lease_until=now + lease)
-        # None: another process took it over when the lease was up, and has the say
-        return saved or await self._runs.find(run.run_id) or run
+        return await self._runs.save(run, lease_until=now + lease)
 
     async def _finish(
         self, run: QuarantineRun, state: QuarantineRunState, *, error: str | None = None
@@ -349,11 +359,17 @@ class QuarantineRunService:
         try:
             if action.patch is not None:
                 return Attempt(item, made.by_patch(item, action.patch))
-            suggestion = await self._suggestions.repair(item, action.suggestions)
+            suggestion = await self._suggestions.repair(item, action.suggestions, among=run.stores)
             if suggestion is None:
                 return None
             return Attempt(item, made.by_suggestion(item, suggestion))
         except InvalidInputError:
+            return None
+        except Exception as error:
+            if is_answer_lost(error):
+                raise
+            # one item that nothing can be made of must not end the run over all the others
+            logger.exception("an item could not be corrected", quarantine_id=item.quarantine_id)
             return None
 
     async def _leave(

@@ -5,7 +5,6 @@ from typing import Final
 
 from app.db.event_log import Target
 from app.domain.errors import Fault
-from app.domain.events.catalog import SUBJECTS
 from app.domain.events.envelope import (
     INFERRED_SOURCE,
     OWN_SOURCE,
@@ -13,6 +12,7 @@ from app.domain.events.envelope import (
     NewEvent,
     Reason,
 )
+from app.domain.events.event_type import SUBJECTS
 from app.domain.events.retraction import EventRetracted
 
 OURS: Final = Fault(
@@ -36,7 +36,15 @@ def conflict(seq: int) -> Fault:
 
 def target_of(event: NewEvent | Event) -> Target:
     """Describe an event of this group as the target of a retraction."""
-    return Target(event.source, event.id, event.kind, event.key, event.subject, event.causation_id)
+    return Target(
+        event.source,
+        event.id,
+        event.kind,
+        event.key,
+        event.subject,
+        event.causation_id,
+        event.correlation_id,
+    )
 
 
 def aim(event: NewEvent, targets: Mapping[tuple[str, str], Target]) -> tuple[Reason, Fault] | None:
@@ -56,11 +64,12 @@ def aim(event: NewEvent, targets: Mapping[tuple[str, str], Target]) -> tuple[Rea
             "/data/source", "not-retractable", "What the service wrote can't be retracted."
         )
     if target.source == INFERRED_SOURCE:
+        source = "" if target.evidence_source is None else f" of source {target.evidence_source}"
         return Reason.INVALID_DATA, Fault(
             "/data/source",
             "not-retractable",
-            f"The service read this out of the snapshot {target.evidence}; retract that snapshot, "
-            "or post what is right.",
+            f"The service read this out of the snapshot {target.evidence}{source}; retract that "
+            "snapshot, or post what is right.",
         )
     if SUBJECTS[target.kind].canonical(event.subject) != target.subject:
         return Reason.INVALID_DATA, Fault(

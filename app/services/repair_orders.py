@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from app.db.subjects import Kept, RepairOrderFilter, SubjectRepository
 from app.db.timelines import LoggedEvent, TimelineRepository
+from app.domain.access import Principal
 from app.domain.errors import NotFoundError
 from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import Kind
@@ -21,7 +22,7 @@ from app.domain.policies import Policies
 from app.domain.repair_order import RepairOrder
 from app.services.desk import PersonalFields
 from app.services.evidence import Evidence, EvidenceFinder, InferredFact
-from app.services.names import NameService, in_words, spelled
+from app.services.names import NameService, in_words
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
 
@@ -97,19 +98,23 @@ class RepairOrderService:
         wanted: Mapping[str, Any],
         page: PageRequest,
         *,
+        principal: Principal,
         overdue: bool = False,
     ) -> Page[RepairOrderView]:
         """List repair orders, the last opened first.
 
         Args:
             store_id: The store.
-            wanted: Arguments of `RepairOrderFilter` but for `overdue_at`; staff by number or
-                surrogate.
+            wanted: Arguments of `RepairOrderFilter` but for `overdue_at`; staff by number,
+                surrogate or name.
             page: The part that is wanted.
+            principal: Who asks.
             overdue: Only those still in the shop after their promised time.
 
         Raises:
             NotFoundError: There is no such store.
+            ForbiddenError: A member is asked for by name, and the caller may not see names.
+            InvalidInputError: The name is nobody's, or several people's.
         """
         zone = (await self._stores.get(store_id)).zone
         now = await self._time_source.now()
@@ -118,7 +123,9 @@ class RepairOrderService:
             store_id,
             RepairOrderFilter(
                 overdue_at=now if overdue else None,
-                **spelled(wanted, known, "advisor", "technician"),
+                **await self._names.spelled(
+                    store_id, wanted, "advisor", "technician", known=known, principal=principal
+                ),
             ),
             after=cast("tuple[datetime, str] | None", page.key(datetime, str)),
             limit=page.limit + 1,

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from app.db.event_log import EventLog
 from app.db.state_rows import SubjectKey
-from app.domain.events.envelope import NewEvent
+from app.domain.events.envelope import Event, Kind, NewEvent
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.snapshot import RepairOrderSnapshot
 from app.domain.fold import fold
@@ -72,41 +74,49 @@ class Repeats:
         return shown.seq if shown is not None and shown.content == event.content_hash else None
 
     async def said_again(
-        self, event: NewEvent, same: int | None, *, seq: int, next_seq: int
-    ) -> NewEvent | None:
-        """Make the word that a snapshot was so again, where one is needed.
+        self, event: NewEvent, same: int | None, *, next_seq: int
+    ) -> list[NewEvent]:
+        """Make the words that snapshots were so again, where any is needed.
 
         Args:
             event: A snapshot that was taken in.
             same: The seq of the same one in the log; None if it is news itself.
-            seq: The seq of the last event that was accepted: if it is news, its own.
-            next_seq: The seq of what is made.
+            next_seq: The seq of the first one that is made.
         """
-        if same is None:
-            return await self._overtaken(event, seq, next_seq)
         view = await self._view(event)
+        if same is None:
+            identity = event.source, event.id, event.occurred_at
+            news = next(known for known in view if (known.source, known.id, known.at) == identity)
+            return await self._overtaken(event, news, next_seq)
         shown = in_force(view, event.source, event.occurred_at)
         if shown is not None and shown.content == event.content_hash:
             key = event.store_id, shown.seq
             if event.occurred_at > max(shown.at, self._noted.get(key, shown.at)):
                 self._noted[key] = event.occurred_at
-            return None
-        # under its old identity, though another one was so in between
-        before = [known for known in view if known.seq == same and known.at < event.occurred_at]
-        return self._again(event, before[0], event.occurred_at, next_seq) if before else None
+            return []
+        # under its old identity, though another one was so in between, or it was so before
+        known = next((known for known in view if known.seq == same), None)
+        if known is None:
+            return []
+        again = msgspec.structs.replace(known, at=event.occurred_at)
+        self._show(event, again)
+        word = repeated_event(event, again, at=again.at, seq=next_seq)
+        return [word, *await self._overtaken(event, again, next_seq + 1)]
 
-    async def _overtaken(self, event: NewEvent, seq: int, next_seq: int) -> NewEvent | None:
+    async def _overtaken(self, event: NewEvent, news: Sighting, next_seq: int) -> list[NewEvent]:
         """Let what was in force before a late snapshot be so again, if it was repeated since."""
-        others = [known for known in await self._view(event) if known.seq != seq]
+        others = [known for known in await self._view(event) if known is not news]
         before = in_force(others, event.source, event.occurred_at)
         if before is None:
-            return None
+            return []
         until = await self._until(event, before)
         if until is None or until <= event.occurred_at:
-            return None
+            return []
         if in_force(others, event.source, until) is not before:
-            return None  # it was repeated after yet another one
-        return self._again(event, before, until, next_seq)
+            return []  # it was repeated after yet another one
+        again = msgspec.structs.replace(before, at=until)
+        self._show(event, again)
+        return [repeated_event(event, again, at=until, seq=next_seq)]
 
     def rows(self, document: Document) -> None:
         """Add to what is written: repeats, and those that were relied on."""
@@ -118,12 +128,6 @@ class Repeats:
             document["repeats_read"] = [
                 _row(key, self._read[key]) for key in sorted(self._relied_on)
             ]
-
-    def _again(self, event: NewEvent, sighting: Sighting, at: datetime, next_seq: int) -> NewEvent:
-        self._show(
-            event, Sighting(at, sighting.seq, sighting.source, sighting.id, sighting.content)
-        )
-        return repeated_event(event, sighting, at=at, seq=next_seq)
 
     def _show(self, event: NewEvent, sighting: Sighting) -> None:
         view = self._views[_subject(event)]
@@ -142,17 +146,21 @@ class Repeats:
 
     async def _folded(self, subject: SubjectKey) -> list[Sighting]:
         """The sightings of an order of which this unit retracts something."""
-        store_id, kind, key = subject
-        logged = await self._log.read_subjects(store_id, [(kind, key)])
+        store_id, _, key = subject
         head = self._states.heads[store_id]
-        events = logged[kind, key] + self._states.entered_of(subject)
+        events = await self._events_of(subject) + self._states.entered_of(subject)
         events += [
             event.logged(seq, head.recorded_at)
             for seq, event in enumerate(self._accepted, start=head.seq + 1)
             if _subject(event) == subject
         ]
-        state = fold(kind, key, events)
-        return list(state.sightings) if isinstance(state, RepairOrder) else []
+        return sightings_of(key, events)
+
+    async def _events_of(self, subject: SubjectKey) -> list[Event]:
+        """Read what the log has of an order."""
+        store_id, kind, key = subject
+        logged = await self._log.read_subjects(store_id, [(kind, key)])
+        return logged[kind, key]
 
     async def _until(self, event: NewEvent, sighting: Sighting) -> datetime | None:
         """Until when a snapshot was repeated, as far as the database and this group know."""
@@ -169,6 +177,12 @@ class Repeats:
         self._relied_on.add(key)
         known = [at for at in (self._read[key], self._noted.get(key)) if at is not None]
         return max(known, default=None)
+
+
+def sightings_of(ro_number: str, events: Iterable[Event]) -> list[Sighting]:
+    """The sightings of an order that stand, from its events."""
+    state = fold(Kind.REPAIR_ORDER, ro_number, events)
+    return list(state.sightings) if isinstance(state, RepairOrder) else []
 
 
 def _subject(event: NewEvent) -> SubjectKey:

@@ -10,13 +10,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.db.quarantine import FoundAgain, Place, QuarantineRepository
+from app.db.quarantine import FoundAgain, QuarantineRepository
 from app.domain.events.envelope import NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.quarantine import (
     SERVICE,
     Actor,
     Correction,
+    Place,
     QuarantinedItem,
     corrected,
     faults_of,
@@ -24,12 +25,12 @@ from app.domain.quarantine import (
 from app.domain.stores import named_stores
 from app.services.appender import Appender
 from app.services.door import Door
+from app.services.earlier import Earlier
 from app.services.group_states import YIELD_EVERY
 from app.services.mappings import MappingDirectory
 from app.services.row_reading import RowReader
 from app.services.stores import StoreDirectory
 from app.services.time_source import TimeSource
-from app.services.trial import Earlier
 from app.services.units import Facts, Outcome, Quarantined
 
 

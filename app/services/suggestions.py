@@ -40,24 +40,42 @@ class SuggestionService:
         self._timelines = timelines
         self._time_source = time_source
 
-    async def suggest(self, item: QuarantinedItem) -> list[Suggestion]:
-        """Suggest what to do with an item as it is now, the best first."""
-        event = read_item(item.present)
-        return suggest(event, item.reason, item.faults, await self._context(item, event))
+    async def suggest(
+        self, item: QuarantinedItem, *, among: Collection[str] | None
+    ) -> list[Suggestion]:
+        """Suggest what to do with an item as it is now, the best first.
 
-    async def repair(self, item: QuarantinedItem, names: Collection[str]) -> Suggestion | None:
+        Args:
+            item: Which.
+            among: The only stores that there are for who asks; None: all.
+        """
+        event = read_item(item.present)
+        context = await self._context(item, event, among)
+        return suggest(event, item.reason, item.faults, context)
+
+    async def repair(
+        self, item: QuarantinedItem, names: Collection[str], *, among: Collection[str] | None
+    ) -> Suggestion | None:
         """Put those of the named suggestions that fit an item into one; None if none does."""
         event = read_item(item.present)
-        return repair(event, item.reason, item.faults, names, await self._context(item, event))
+        context = await self._context(item, event, among)
+        return repair(event, item.reason, item.faults, names, context)
 
-    async def _context(self, item: QuarantinedItem, event: Any) -> Context:
+    async def _context(
+        self, item: QuarantinedItem, event: Any, among: Collection[str] | None
+    ) -> Context:
         named = event.get("store") if isinstance(event, dict) else None
         codes = named_stores([event, {"store": item.store_id}])
         alike = None
         if item.reason is Reason.UNKNOWN_STORE:
-            alike = nearest_store(named, await self._store_repository.list_codes())
+            known = await self._store_repository.list_codes()
+            alike = nearest_store(
+                named, [code for code in known if among is None or code in among]
+            )
             codes |= set() if alike is None else {alike}
-        stores = await self._stores.get_many(codes)
+        stores = await self._stores.get_many(
+            [code for code in codes if among is None or code in among]
+        )
         now = await self._time_source.now()
         context = Context(
             reads=lambda value: self._door.read(value, now=now, known_store=stores.__contains__),

@@ -8,7 +8,7 @@ import msgspec
 
 from app.domain.errors import Fault
 from app.domain.events.envelope import Reason
-from app.services.units import Accepted, Duplicate, Outcome, Quarantined
+from app.services.units import Accepted, DealtWith, Duplicate, Outcome, Quarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,9 @@ class Taken:
                     accepted += 1
                     if not minimal or warnings:
                         results.append(_result(index, item, "accepted", seq, warnings))
+                case Duplicate(seq, DealtWith() as before):
+                    duplicate += 1
+                    results.append(_dealt_with(index, item, seq, before))
                 case Duplicate(seq):
                     duplicate += 1
                     results.append(_result(index, item, "duplicate", seq, warnings))
@@ -86,12 +89,13 @@ class Taken:
 
 class _Result(msgspec.Struct):
     index: int
-    source: str
-    id: str
+    source: str | None
+    id: str | None
     outcome: str
-    store: str
+    store: str | None
     seq: str | None
     warnings: tuple[Fault, ...]
+    quarantine_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Refusal(msgspec.Struct):
@@ -121,14 +125,29 @@ def _result(
     return _Result(index, item["source"], item["id"], outcome, item["store"], number, warnings)
 
 
+def _dealt_with(index: int, item: object, seq: int, before: DealtWith) -> _Result:
+    return _Result(
+        index,
+        *_identity(item),
+        "duplicate",
+        before.store_id or None,
+        str(seq) if seq else None,
+        (before.note,),
+        before.quarantine_id,
+    )
+
+
+def _identity(item: object) -> tuple[str | None, str | None]:
+    """Source and id, as far as they are there."""
+    if not isinstance(item, dict):
+        return None, None
+    return _text(item.get("source")), _text(item.get("id"))
+
+
 def _refusal(index: int, item: object, outcome: Quarantined) -> _Refusal:
-    source = id_ = None
-    if isinstance(item, dict):
-        source, id_ = _text(item.get("source")), _text(item.get("id"))
     return _Refusal(
         index,
-        source,
-        id_,
+        *_identity(item),
         "quarantined",
         outcome.reason,
         outcome.quarantine_id or None,

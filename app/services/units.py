@@ -4,13 +4,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from app.db.event_log import DueClock
+from app.db.clocks import DueClock
 from app.db.state_rows import SubjectKey
 from app.domain.errors import Fault
 from app.domain.events.envelope import Kind, NewEvent, Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.fold import State
 from app.domain.quarantine import SERVICE, Actor
+from app.domain.staff import Staff
 from app.domain.stores import Store
 
 Reparse = Callable[[Item, datetime], NewEvent | Rejected]
@@ -25,10 +26,31 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class DealtWith:
+    """What was done in quarantine with the same before.
+
+    Attributes:
+        quarantine_id: Of the item.
+        store_id: Whose the item is, as far as the sender is told, or `NO_STORE`.
+        note: Says so to the sender.
+    """
+
+    quarantine_id: str
+    store_id: str
+    note: Fault
+
+
+@dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The same event is in the log already; with seq 0 in what was only tried, before it."""
+    """The same event is in the log already; with seq 0 in what was only tried, before it.
+
+    Attributes:
+        dealt_with: Where it is faulty still, but was dealt with in quarantine; the seq is that of
+            the event that it became there, 0 if it was thrown away or is of another store.
+    """
 
     seq: int
+    dealt_with: DealtWith | None = None
 
 
 @dataclass(slots=True)
@@ -40,6 +62,11 @@ class Quarantined:
     store_id: str
     body_hash: bytes
     quarantine_id: str = ""
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """Where it lies, and what it is told by there."""
+        return self.store_id, self.body_hash
 
 
 Outcome = Accepted | Duplicate | Quarantined
@@ -93,6 +120,7 @@ class Command:
 
     Attributes:
         reads: Subjects that `decide` looks at.
+        whose_name: Surrogates of names; `decide` looks at whose they are.
         decide: Gives the events; raises a `DomainError` where the state forbids the command.
         render: Gives the answer, from the states after the events.
     """
@@ -101,6 +129,7 @@ class Command:
     reads: Collection[tuple[Kind, str]]
     decide: Callable[["CommandContext"], Sequence[NewEvent]]
     render: Callable[["CommandContext"], Answer]
+    whose_name: Collection[str] = ()
     idempotency: Idempotency | None = None
     answer: Answer | None = None
     weight: int = 1
@@ -163,6 +192,16 @@ class CommandContext:
         """Find the state of a subject among those that the command reads."""
         entry = self.states.get((self.store.store_id, kind, key))
         return None if entry is None else entry[1]
+
+    def known_as(self, surrogate: str) -> list[str]:
+        """List the staff numbers of those whose name it is, of whom the command reads."""
+        return sorted(
+            state.staff_no
+            for (store_id, _, _), (_, state) in self.states.items()
+            if isinstance(state, Staff)
+            and store_id == self.store.store_id
+            and surrogate in state.known_as
+        )
 
     def version(self, kind: Kind, key: str) -> int:
         """Get the version of a subject: the seq of the last event that touched it, 0 if none."""

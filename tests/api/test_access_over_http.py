@@ -7,7 +7,9 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from app.domain.access import Scope
+from app.db.engine import Pool
+from app.domain.access import ALL_SCOPES, Scope
+from app.domain.errors import InvalidInputError
 from app.factory import Factory
 from app.main import create_app
 from app.settings import Settings
@@ -83,6 +85,32 @@ async def test_a_key_opens_what_its_scopes_name(connect: Connect, issue: Issue) 
     assert answer.status_code == 403
     assert answer.json()["type"] == PROBLEM + "forbidden"
     assert "stores:write" in answer.json()["detail"]
+
+
+async def test_a_key_gets_no_scope_that_came_after_it_until_somebody_gives_it(
+    connect: Connect, issue: Issue, factory: Factory, pool: Pool
+) -> None:
+    """What `--all-scopes` gave was all of its version; the list of names is what counts."""
+    everything = await connect(await issue())
+    assert (await everything.get("/metrics")).status_code == 200
+    newer = "later:write"  # a scope of a version to come, that this key was given there
+    await pool.execute(
+        "UPDATE access_key SET scopes = array_remove(scopes, $1) || $2::text",
+        Scope.METRICS_READ,
+        newer,
+    )
+    (key,) = await factory.access.list_all()
+    assert key.missing == {Scope.METRICS_READ}
+    assert key.scopes == ALL_SCOPES - {Scope.METRICS_READ}
+    refused = await everything.get("/metrics")
+    assert (refused.status_code, "metrics:read" in refused.json()["detail"]) == (403, True)
+    assert (await everything.get("/v1/stores")).status_code == 200
+    widened = await factory.access.widen(key_id=key.key_id, scopes=[Scope.METRICS_READ])
+    assert not widened.missing
+    assert (await everything.get("/metrics")).status_code == 200
+    assert newer in await pool.fetchval("SELECT scopes FROM access_key")
+    with pytest.raises(InvalidInputError):
+        await factory.access.widen(key_id=key.key_id, scopes=[])
 
 
 async def test_a_bound_key_opens_its_stores_only(

@@ -319,6 +319,28 @@ async def test_odd_cursors_and_limits_are_422(factory: Factory, client: httpx.As
         assert response.json()["errors"][0]["pointer"] == "/query/cursor"
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_times_that_utc_does_not_have_are_422(
+    moment: str, factory: Factory, client: httpx.AsyncClient
+) -> None:
+    await add_store(factory)
+    for path, name in (
+        (f"{BASE}/repair-orders", "due_before"),
+        (f"{BASE}/repair-orders", "opened_from"),
+        (f"{BASE}/repair-orders", "opened_to"),
+        (f"{BASE}/follow-ups", "due_before"),
+        (f"{BASE}/complaints", "due_before"),
+        ("/v1/quarantine", "received_from"),
+        ("/v1/quarantine", "received_until"),
+        ("/v1/quarantine/counts", "received_until"),
+    ):
+        response = await client.get(path, params={name: moment})
+        assert response.status_code == 422, (path, name)
+        assert response.json()["errors"][0]["pointer"] == f"/query/{name}"
+    body = {"filter": {"received_from": moment}}
+    assert (await client.post("/v1/quarantine/replays", json=body)).status_code == 422
+
+
 async def test_what_is_not_there_is_404(factory: Factory, client: httpx.AsyncClient) -> None:
     await add_store(factory)
     for path in (

@@ -154,7 +154,7 @@ async def test_every_mode_and_the_quarantine_read_by_the_maps(
     waiting = coded("e-1", waiter="是")
     assert await outcomes(factory, waiting) == ["invalid-data"]
     await put(client, text())
-    (item,) = (await client.get("/v1/quarantine", params={"store_id": "S1"})).json()["items"]
+    (item,) = (await client.get("/v1/quarantine", params={"store": "S1"})).json()["items"]
     replayed = await client.post(f"/v1/quarantine/{item['quarantine_id']}/replay")
     assert replayed.status_code == 200, replayed.text
     assert await outcomes(factory, waiting) == ["=1"]

@@ -250,3 +250,113 @@ async def test_the_command_is_done_once_and_on_condition(shop: httpx.AsyncClient
     ]
     assert log[0]["personal"] == {"advisor": WANG}
     assert log[0]["data"]["advisor"].startswith("~")
+
+
+# Asking for somebody by name
+
+FILTERS = (
+    ("/repair-orders", "advisor", WANG, ["R1", "R2"]),
+    ("/repair-orders", "advisor", " 王 伟\u200b ", ["R1", "R2"]),
+    ("/repair-orders", "technician", LI, ["R1"]),
+    ("/complaints", "responsible", LI, ["R1"]),
+)
+
+
+async def asked(client: httpx.AsyncClient, path: str, field: str, text: str) -> list[str]:
+    found = (await get(client, f"{BASE}{path}", **{field: text}))["items"]
+    return sorted(item["ro_number"] for item in found)
+
+
+async def refused(
+    client: httpx.AsyncClient, path: str, query: dict[str, str], status: int = 422
+) -> Any:
+    response = await client.get(f"{BASE}{path}", params=query)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+@pytest.mark.parametrize(("path", "field", "text", "orders"), FILTERS)
+async def test_a_filter_takes_the_name_of_one_whom_nobody_knows_yet(
+    shop: httpx.AsyncClient, path: str, field: str, text: str, orders: list[str]
+) -> None:
+    assert await asked(shop, path, field, text) == orders
+    (fault,) = (await refused(shop, path, {field: "没有 这人"}))["errors"]
+    assert (fault["pointer"], fault["code"]) == (f"/query/{field}", "unknown")
+    assert "没有" not in fault["detail"]
+    (fault,) = (await refused(shop, path, {field: "\u200b"}))["errors"]
+    assert fault["code"] == "too-short"
+
+
+async def test_a_filter_takes_the_name_of_a_member_and_finds_the_number_too(
+    shop: httpx.AsyncClient, factory: Factory
+) -> None:
+    kpi = "/kpis/visits_settled"
+    await shop.post("/v1/jobs/nightly/runs", json={"store_id": "S1"})
+    by_name = {**JUNE, "by": "advisor", "member": "王 伟"}
+    surrogate = (await unresolved(shop))["王　伟"]["surrogate"]
+    (value,) = (await get(shop, f"{BASE}{kpi}", **by_name))["values"]
+    assert (value["member"], value["value"]) == (surrogate, "2")
+    await outcomes(factory, event("staff.registered", "A7", name=WANG, aliases=["早班 王"]))
+    await shop.post("/v1/jobs/nightly/runs", json={"store_id": "S1"})
+    for text in (WANG, "早班 王", "A7", "Ａ７"):
+        assert await asked(shop, "/repair-orders", "advisor", text) == ["R1", "R2", "R3"]
+        by_name["member"] = text
+        (value,) = (await get(shop, f"{BASE}{kpi}", **by_name))["values"]
+        assert (value["member"], value["value"]) == ("A7", "3")
+        told = await get(shop, f"{BASE}{kpi}/explain", **by_name)
+        assert (told["member"], len(told["items"])) == ("A7", 3)
+        (value,) = (await get(shop, f"{BASE}{kpi}/published", **by_name))["values"]
+        assert (value["member"], value["restatements"][0]["value"]) == ("A7", "3")
+    call = (await get(shop, f"{BASE}/follow-ups"))["items"][0]["follow_up_id"]
+    given = await shop.put(f"{BASE}/follow-ups/{call}/assignee", json={"assignee": "A7"})
+    assert given.status_code == 200, given.text
+    assert await asked(shop, "/follow-ups", "assignee", "早班 王") == ["R1"]
+
+
+async def test_a_name_of_two_is_refused_with_what_to_ask_for_instead(
+    shop: httpx.AsyncClient, factory: Factory
+) -> None:
+    await outcomes(factory, *(event("staff.registered", who, name=WANG) for who in ("A7", "A8")))
+    paths = {
+        "/repair-orders": {"advisor": WANG},
+        "/follow-ups": {"assignee": WANG},
+        "/complaints": {"responsible": WANG},
+        "/kpis/visits_settled": {**JUNE, "by": "advisor", "member": WANG},
+    }
+    surrogate = (await unresolved(shop))["王　伟"]["surrogate"]
+    for path, query in paths.items():
+        problem = await refused(shop, path, query)
+        (fault,) = problem["errors"]
+        assert (fault["pointer"], fault["code"]) == (f"/query/{[*query][-1]}", "ambiguous")
+        assert "A7 and A8" in fault["detail"]
+        assert surrogate in fault["detail"]
+        assert WANG not in problem["detail"]
+    assert await asked(shop, "/repair-orders", "advisor", surrogate) == ["R1", "R2"]
+
+
+async def test_who_may_not_see_names_may_not_find_out_whose_one_is(
+    shop: httpx.AsyncClient, connect: Connect, issue: Issue
+) -> None:
+    board = await connect(
+        await issue(
+            Scope.REPAIR_ORDERS_READ,
+            Scope.COMPLAINTS_READ,
+            Scope.FOLLOW_UPS_READ,
+            Scope.KPIS_READ,
+        )
+    )
+    surrogate = (await unresolved(shop))["王　伟"]["surrogate"]
+    for name in (WANG, "没有 这人"):
+        for path, query in (
+            ("/repair-orders", {"technician": name}),
+            ("/follow-ups", {"assignee": name}),
+            ("/complaints", {"responsible": name}),
+            ("/kpis/visits_settled", {**JUNE, "by": "advisor", "member": name}),
+            ("/kpis/visits_settled/explain", {**JUNE, "by": "advisor", "member": name}),
+            ("/kpis/visits_settled/published", {**JUNE, "by": "advisor", "member": name}),
+        ):
+            assert "personal:read" in (await refused(board, path, query, 403))["detail"]
+    assert await asked(board, "/repair-orders", "advisor", surrogate) == ["R1", "R2"]
+    # of what is no member of staff the text is taken as it is
+    teams = {**JUNE, "by": "team", "member": "一 班"}
+    assert (await get(board, f"{BASE}/kpis/visits_settled", **teams))["values"] == []

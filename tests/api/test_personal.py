@@ -15,7 +15,8 @@ from fastapi import FastAPI
 from app.db.engine import Pool
 from app.db.event_log import EventLog
 from app.domain.access import ALL_SCOPES, MASK, Scope
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
+from app.domain.events.event_type import EventType
 from app.domain.ids import follow_up_id
 from app.factory import Factory
 from tests.api.conftest import Connect, Issue

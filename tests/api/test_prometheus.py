@@ -170,16 +170,21 @@ async def test_the_number_of_series_is_bounded(
             for store in range(1, 6)
             for n in range(store + 1)
         ),
+        opened("R1", store="NOWHERE"),
     )
     samples = await scrape(client)
-    for name, expected in (("quarantine_waiting", 6), ("metrics_lag_events", 3)):
+    for name, expected, no_store in (
+        ("quarantine_waiting", 6, [""]),
+        ("metrics_lag_events", 3, []),
+    ):
         found = {
             dict(labels)["store"]: value
             for (found, labels), value in samples.items()
             if found == name
         }
-        assert len(found) == 3
+        assert len(found) == 3 + len(no_store)
         assert found["(other)"] == expected
+        assert [store for store in found if not store] == no_store, "never among the others"
     assert {"S4", "S5"} <= {dict(labels).get("store") for _, labels in samples}
 
 

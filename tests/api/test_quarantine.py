@@ -79,6 +79,8 @@ async def test_an_item_shows_what_is_wrong_and_its_own_bytes(client: httpx.Async
         "received_at": "2026-07-01T02:00:00Z",
         "last_seen_at": "2026-07-01T02:00:00Z",
         "seen_count": 1,
+        "again_count": 0,
+        "again_at": None,
         "seq": None,
         "resolved_at": None,
         "resolved_by": None,
@@ -227,8 +229,10 @@ async def test_discarding_takes_a_reason_and_is_final(client: httpx.AsyncClient)
         response = await client.post(path, json=body)
         assert response.status_code == 409
         assert "discarded" in response.json()["detail"]
-    # the same bytes sent later are another item
-    assert await quarantined(client, broken) != item
+    # the same bytes sent later are no other item
+    (again,) = await send(client, broken)
+    assert (again["outcome"], again["seq"], again["quarantine_id"]) == ("duplicate", None, item)
+    assert await listed(client) == []
     assert [found["quarantine_id"] for found in await listed(client, state="discarded")] == [item]
 
 

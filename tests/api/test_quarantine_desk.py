@@ -288,12 +288,15 @@ async def test_a_conflict_is_kept_as_a_correction_with_the_old_event_retracted(
     ]
     order = (await client.get("/v1/stores/S1/repair-orders/R1")).json()
     assert order["status"] == "settled"
-    # the same once more changes nothing
-    await send(client, other)
-    (again,) = await ids(client)
-    assert [each["name"] for each in (await get(client, again))["suggestions"]] == [
-        "keep-as-correction"
-    ]
+    # the same once more changes nothing, and is nobody's work
+    (again,) = await send(client, other)
+    assert (again["outcome"], again["seq"]) == ("duplicate", done["seq"])
+    assert again["quarantine_id"] == item
+    assert await ids(client) == []
+    # another content under the first identity is a matter of its own
+    third = first | {"data": {"amounts": {"labor": 260}}}
+    found = await get(client, await quarantined(client, third))
+    assert [each["name"] for each in found["suggestions"]] == ["keep-as-correction"]
 
 
 async def test_a_conflict_about_nothing_is_said_to_be_so(client: httpx.AsyncClient) -> None:
@@ -387,6 +390,15 @@ async def test_a_bound_key_corrects_nothing_into_another_store(
         "unknown-store",
     )
     assert await check_store(pool, "S2") == []
+    # nor does it hear which other stores there are
+    heard = []
+    for code in ("S2", "S8", "s2"):
+        named = [{"op": "replace", "path": "/store", "value": code}]
+        found = await replay(bound, item, patch=named)
+        heard.append([suggestion["name"] for suggestion in found["suggestions"]])
+    assert heard == [["bind-key"]] * 3
+    own = await replay(bound, item, patch=[{"op": "replace", "path": "/store", "value": "s1"}])
+    assert "known-store-code" in [suggestion["name"] for suggestion in own["suggestions"]]
 
 
 async def test_an_event_that_its_sender_s_key_is_not_bound_to_says_so(

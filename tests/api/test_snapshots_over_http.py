@@ -161,3 +161,59 @@ async def test_explained_values_name_the_snapshots(
         "repair_order.promise_changed": "R1@2",
         "repair_order.settled": "R1@3",
     }
+
+
+async def test_two_sources_with_one_id_are_each_the_evidence_of_what_they_showed(
+    client: httpx.AsyncClient, factory: Factory
+) -> None:
+    """The DMS and the cashier's system both count their exports from 1."""
+    await add_store(factory)
+    shown = event("repair_order.snapshot", "R1", at("10:00"), event_id="1", **SHOWN)
+    paid = event(
+        "repair_order.snapshot",
+        "R1",
+        at("18:00"),
+        source="/cashier",
+        event_id="1",
+        status="settled",
+        settled_at=at("17:30"),
+    )
+    answer = await client.post("/v1/events", content=orjson.dumps([shown, paid]), headers=BATCH)
+    assert answer.json()["accepted"] == 2
+
+    async def evidence() -> dict[str, tuple[str, str]]:
+        entries = (await client.get(f"{ORDER}/timeline")).json()["items"]
+        return {
+            entry["type"].partition(".")[2]: (
+                entry["evidence"]["source"],
+                entry["evidence"]["seq"],
+            )
+            for entry in entries
+            if entry["inferred"]
+        }
+
+    exact = {"opened": ("/dms/test", "1"), "settled": ("/cashier", "2")}
+    assert await evidence() == exact
+    order = (await client.get(ORDER)).json()
+    assert [fact["evidence"]["source"] for fact in order["inferred"]] == ["/dms/test", "/cashier"]
+    entries = (await client.get(f"{ORDER}/timeline")).json()["items"]
+    (bill,) = [entry for entry in entries if entry["type"] == "repair_order.settled"]
+    await factory.metrics.refresh("S1")
+    june = {"from": "2026-06-01", "to": "2026-07-01", "period": "month"}
+    told = await client.get("/v1/stores/S1/kpis/visits_settled/explain", params=june)
+    assert {
+        (fact["type"], fact["inferred_from"], fact["inferred_from_source"])
+        for fact in told.json()["items"][0]["events"]
+    } >= {("repair_order.settled", "1", "/cashier")}
+    refused = retraction(
+        event("repair_order.settled", "R1", source=bill["source"], event_id=bill["id"])
+    )
+    (outcome,) = (await client.post("/v1/events", json=refused)).json()["results"]
+    assert "the snapshot 1 of source /cashier" in outcome["errors"][0]["detail"]
+    # what was taken back was read out of the cashier's snapshot all the same
+    back = retraction(paid, at("19:00"))
+    assert (await client.post("/v1/events", json=back)).json()["accepted"] == 1
+    assert await evidence() == exact
+    assert [fact["type"] for fact in (await client.get(ORDER)).json()["inferred"]] == [
+        "repair_order.opened"
+    ]

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from app.domain.ids import follow_up_id
-from tests.contract import chapter_bulk, chapter_desk, chapter_snapshots
+from tests.contract import chapter_bulk, chapter_desk, chapter_known, chapter_snapshots
 from tests.contract.chapter_feeds import feeds
 from tests.contract.chapter_imports import imports
 from tests.contract.chapter_linking import linking
+from tests.contract.chapter_links import links
 from tests.contract.chapter_mappings import mappings
 from tests.contract.chapter_names import names
 from tests.contract.stage import Example, Stage
@@ -62,6 +63,8 @@ def story() -> Iterator[Example | Interlude]:
     yield from feeds()
     yield from linking()
     yield from chapter_desk.chapter()
+    yield from links()
+    yield from chapter_known.chapter()
 
 
 def _process() -> Iterator[Example | Interlude]:

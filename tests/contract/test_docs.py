@@ -14,7 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.cli import cli
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
+from app.domain.events.event_type import EventType
 from app.domain.events.payload import Part
 from app.domain.events.shape import Shape
 from app.domain.kpis.kpi import Kpi

@@ -1,5 +1,6 @@
 """The operator's commands, as processes of their own where it matters."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -208,6 +210,44 @@ def test_keys_are_issued_listed_and_revoked(database_url: str) -> None:
     key_id = issued.err.split()[1]
     (revoked,) = run(["keys", "revoke", key_id], database_url=database_url)
     assert revoked.out == f"revoked {key_id} (工单系统 [dms])\n"
+
+
+def test_a_key_is_widened_by_name_and_by_nothing_else(database_url: str) -> None:
+    (issued,) = run(["keys", "issue", "desk", "--all-scopes"], database_url=database_url)
+    key_id = issued.err.split()[1]
+    # as an older version issued it, which knew two scopes less
+    asyncio.run(_take_scopes(database_url, "metrics:read", "sandbox:write"))
+    listed, one, unnamed, rest, all_of_it = run(
+        ["keys", "list"],
+        ["keys", "widen", key_id, "--scope=metrics:read"],
+        ["keys", "widen", key_id],
+        ["keys", "widen", key_id, "--all-scopes"],
+        ["keys", "list"],
+        database_url=database_url,
+    )
+    assert "all but metrics:read, sandbox:write" in " ".join(listed.out.split())
+    assert one.out == f"{key_id} (desk): all but sandbox:write\n"
+    assert unnamed.code != 0
+    assert rest.out == f"{key_id} (desk): all\n"
+    assert "all but" not in all_of_it.out
+    _, revoked, unknown = run(
+        ["keys", "revoke", key_id],
+        ["keys", "widen", key_id, "--all-scopes"],
+        ["keys", "widen", "nothing", "--all-scopes"],
+        database_url=database_url,
+    )
+    assert (revoked.code, revoked.err) == (
+        1,
+        f"Key {key_id} was revoked. Issue another one.\n",
+    )
+    assert (unknown.code, unknown.err) == (1, "There is no key nothing.\n")
+
+
+async def _take_scopes(database_url: str, *scopes: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    for scope in scopes:
+        await connection.execute("UPDATE access_key SET scopes = array_remove(scopes, $1)", scope)
+    await connection.close()
 
 
 def test_a_key_is_issued_for_named_rights_only() -> None:

@@ -20,7 +20,9 @@ import psutil
 import pytest
 
 import app
-from app.db import embedded
+from app.db import embedded, embedded_cluster, embedded_programs
+from app.db.embedded_account import EmbeddedServerError
+from app.db.embedded_programs import MAJOR
 
 AS_ROOT = os.geteuid() == 0
 ROOT_ONLY = pytest.mark.skipif(not AS_ROOT, reason="only root becomes another user")
@@ -185,7 +187,7 @@ def stranger(home: Path) -> type_of_child:
 async def test_it_is_made_started_and_stopped(new_home: Path) -> None:
     with embedded.start(new_home) as server:
         assert await ask(server.url(), "SELECT current_database()") == "servicelane"
-        assert str(await ask(server.url(), "SHOW server_version")).startswith(embedded.MAJOR)
+        assert str(await ask(server.url(), "SHOW server_version")).startswith(MAJOR)
         running = server_of(new_home)
 
     assert not running.is_running() or running.status() == psutil.STATUS_ZOMBIE
@@ -338,13 +340,13 @@ async def test_a_path_with_odd_signs_works(open_folder: Path, home: Path) -> Non
 def test_data_of_another_version_are_left_alone(home: Path) -> None:
     embedded.start(home).release()
     (home / "postgres" / "data" / "PG_VERSION").write_text("16\n")
-    with pytest.raises(embedded.EmbeddedServerError, match="made by PostgreSQL 16"):
+    with pytest.raises(EmbeddedServerError, match="made by PostgreSQL 16"):
         embedded.start(home)
 
 
 def test_a_server_that_cannot_start_says_why(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_LEFTOVER_SECONDS", 0.0)
-    with pytest.raises(embedded.EmbeddedServerError, match="no_such_setting"):
+    monkeypatch.setattr(embedded_cluster, "_LEFTOVER_SECONDS", 0.0)
+    with pytest.raises(EmbeddedServerError, match="no_such_setting"):
         embedded.start(home, options={"no_such_setting": "1"})
     embedded.start(home).release()
 
@@ -366,7 +368,7 @@ async def test_root_lets_another_user_run_it_and_opens_no_folder(
 @ROOT_ONLY
 def test_root_is_told_of_a_closed_parent(open_folder: Path, new_home: Path) -> None:
     open_folder.chmod(0o700)
-    with pytest.raises(embedded.EmbeddedServerError, match="SERVICELANE_DATA_DIR"):
+    with pytest.raises(EmbeddedServerError, match="SERVICELANE_DATA_DIR"):
         embedded.start(new_home)
     assert stat.S_IMODE(open_folder.stat().st_mode) == 0o700
 
@@ -383,7 +385,7 @@ async def test_roots_closed_data_folder_is_opened_to_the_account_alone(new_home:
 def test_a_closed_folder_with_other_things_in_it_is_not_touched(new_home: Path) -> None:
     new_home.mkdir(mode=0o700)
     (new_home / "secret.txt").touch()
-    with pytest.raises(embedded.EmbeddedServerError, match="SERVICELANE_DATA_DIR"):
+    with pytest.raises(EmbeddedServerError, match="SERVICELANE_DATA_DIR"):
         embedded.start(new_home)
     assert stat.S_IMODE(new_home.stat().st_mode) == 0o700
 
@@ -392,14 +394,14 @@ def test_a_closed_folder_with_other_things_in_it_is_not_touched(new_home: Path) 
 async def test_programs_in_a_closed_folder_are_copied(
     open_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = embedded._wheel_programs()
+    place = embedded_programs._wheel_programs()
     closed = open_folder / "closed"
     closed.mkdir(mode=0o700)
     package = place.parent.parent
     shutil.copytree(place.parent, closed / package.name / place.parent.name)
     shutil.copytree(f"{package}.libs", closed / f"{package.name}.libs")
     there = closed / place.relative_to(package.parent)
-    monkeypatch.setattr(embedded, "_wheel_programs", lambda: there)
+    monkeypatch.setattr(embedded_programs, "_wheel_programs", lambda: there)
 
     with embedded.start(home) as server:
         assert await ask(server.url(), "SELECT 1") == 1

@@ -14,7 +14,7 @@ from app.domain.imports import FileImport, ImportState
 from app.domain.pages import PageRequest
 from app.factory import Factory
 from app.services import inbox_folder
-from app.services.inbox import MOST_ATTEMPTS, MOST_CLAIMS, InboxService
+from app.services.inbox import LEASE, MOST_ATTEMPTS, MOST_CLAIMS, InboxService
 from app.services.time_source import MovableTimeSource
 from tests.support.facts import opened
 from tests.support.inbox import lines, tree, watch
@@ -153,6 +153,33 @@ async def test_the_file_of_a_process_that_died_is_taken_up_when_its_lease_is_ove
     assert found[1].attempts == 2
     assert len(await check_store(pool)) == 4
     assert len(tree(shop)) == 2
+
+
+async def test_a_file_whose_share_went_away_before_the_last_step_is_moved_when_it_is_back(
+    factory: Factory, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unmounted after all of it was in: an empty folder says nothing about the file."""
+    time = MovableTimeSource(TODAY)
+    inbox = watch(factory, shop.parent, machine_time=time)
+    (shop / "a.ndjson").write_bytes(lines([opened("R1"), opened("R2", odometer_km=-5)]))
+    away = shop.parent.with_name("away")
+
+    def unmounted(*_: object) -> Path:
+        shop.rename(away)
+        raise OSError("the share is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("app.services.inbox.return_with_faults", unmounted)
+        await inbox.tick()
+    time.set(await time.now() + LEASE * 2)
+    assert await inbox.tick() == 0
+    (record,) = await records(inbox)
+    assert record.state is ImportState.WORKING
+    away.rename(shop)
+    assert await inbox.tick() == 1
+    (record,) = await records(inbox)
+    assert (record.state, record.moved_to) == (ImportState.FAULTS, "faults/a.faults.ndjson")
+    assert not list((shop / "working").iterdir())
 
 
 async def test_a_file_that_ends_every_process_is_given_up_in_the_end(

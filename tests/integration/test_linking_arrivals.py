@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -18,6 +19,7 @@ from app.domain.fold import retracted
 from app.factory import Factory, open_factory
 from app.services.time_source import MovableTimeSource
 from app.settings import Settings
+from tests.support.facts import event
 from tests.support.histories import follow_up_id
 from tests.support.linking import ORDERS, START, facts_of
 from tests.support.logs import check_store
@@ -102,6 +104,42 @@ async def _is_withdrawn(pool: Pool, store_id: str, key: str) -> bool:
             key,
         )
     )
+
+
+async def test_what_was_said_in_calls_and_complaints_is_the_customers_once_that_is_known(
+    factory: Factory, pool: Pool
+) -> None:
+    """Notes of a call and of a complaint that came first, in whatever order (A19)."""
+    moments = [(START + timedelta(days=day)).isoformat() for day in range(9)]
+    complaint = str(uuid4())
+    told = {"channel": "phone", "text": "等太久"}
+    for number, is_linked_first in enumerate((False, True)):
+        store_id = f"N{number}"
+        await add_store(factory, store_id)
+        call = follow_up_id(store_id, "R1", "first")
+        noted = event("follow_up.attempted", call, moments[4], by="C1", note="忙", store=store_id)
+        noted["data"] |= {"channel": "phone", "outcome": "busy"}
+        facts = [
+            event("repair_order.delivered", "R1", moments[0], store=store_id),
+            event("repair_order.linked", "R1", moments[1], customer_no="A", store=store_id),
+            noted,
+            event("complaint.opened", complaint, moments[5], store=store_id, **told),
+            event(
+                *("complaint.opened", complaint, moments[6]),
+                **{"store": store_id, "customer_no": "B"} | told,
+            ),
+        ]
+        for at in (0, 1, 4, 2, 3) if is_linked_first else (0, 2, 1, 3, 4):
+            await post(factory, facts[at])
+        await check_store(pool, store_id)
+        rows = await pool.fetch(
+            "SELECT kind, customer_no FROM personal WHERE store_id = $1 ORDER BY kind", store_id
+        )
+        assert [tuple(row) for row in rows] == [
+            ("complaint", "B"),
+            ("complaint", "B"),
+            ("follow_up", "A"),
+        ]
 
 
 def test_the_facts_hold_what_this_is_about() -> None:

@@ -8,12 +8,11 @@ import pytest
 from pydantic import SecretStr
 
 from app.db.engine import Pool
-from app.db.event_log import is_answer_lost
 from app.domain.access import LOCAL
 from app.domain.events.envelope import Kind
 from app.domain.ids import follow_up_id
 from app.factory import Factory, open_factory
-from app.problems import is_database_away
+from app.services.database_failures import is_answer_lost, is_database_away
 from app.services.desk import Caller
 from app.services.time_source import MovableTimeSource
 from app.settings import Settings

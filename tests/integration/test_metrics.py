@@ -364,7 +364,7 @@ async def test_a_turn_that_lasts_longer_than_a_statement_may_is_waited_for(
 async def test_a_refresh_that_never_gets_its_turn_says_so(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.services.metrics._TRIES", 0)
+    monkeypatch.setattr("app.services.metrics_turn._TRIES", 0)
     async with open_desk(database, NOON) as desk:
         await desk.add_store()
         with pytest.raises(UnavailableError):

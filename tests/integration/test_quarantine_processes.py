@@ -9,15 +9,18 @@ from typing import Any
 
 import orjson
 import pytest
+from pydantic import SecretStr
 
 from app.db.engine import Pool
 from app.domain.access import LOCAL, Principal, Scope
 from app.domain.events.wire import read_message
 from app.domain.quarantine import NO_STORE, QuarantinedItem, QuarantineFilter, QuarantineState
 from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAction, RunKind
-from app.factory import Factory
+from app.factory import Factory, open_factory
 from app.services.quarantine_runs import LEASE, RETRY_AFTER
+from app.services.suggestions import SuggestionService
 from app.services.time_source import MovableTimeSource
+from app.settings import Settings
 from tests.support.facts import delivered, event, opened, retraction
 from tests.support.histories import CloudEvent
 from tests.support.logs import check_store, read_log
@@ -163,6 +166,51 @@ async def test_a_process_that_stops_hands_its_run_on_at_once(
     assert (done.run_id, done.accepted) == (run.run_id, 5)
 
 
+async def test_who_lost_a_lease_while_working_leaves_the_run_to_who_has_it(
+    factory: Factory,
+    database_url: str,
+    pool: Pool,
+    time_source: MovableTimeSource,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that was held up for longer than its lease, in the middle of a part."""
+    monkeypatch.setattr("app.services.quarantine_runs.PART", 2)
+    await post(factory, *(opened(f"R{n}", NAIVE) for n in range(10)))
+    run = await replay_all(factory, suggestions=("add-store-offset",))
+    settings = Settings(database_url=SecretStr(database_url))
+    async with open_factory(settings, time_source=time_source) as other:
+        held, other_began, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        submits = {id(each): each.appender.submit for each in (factory, other)}
+        parts: list[str] = []
+
+        async def held_up(unit: Any) -> None:
+            parts.append("first")
+            held.set()
+            await other_began.wait()
+            await submits[id(factory)](unit)
+
+        async def second(unit: Any) -> None:
+            parts.append("second")
+            other_began.set()
+            await go_on.wait()
+            await submits[id(other)](unit)
+
+        monkeypatch.setattr(factory.appender, "submit", held_up)
+        monkeypatch.setattr(other.appender, "submit", second)
+        first = asyncio.create_task(factory.quarantine_runs.tick())
+        await held.wait()
+        time_source.set(await time_source.now() + LEASE + timedelta(seconds=1))
+        taken_over = asyncio.create_task(other.quarantine_runs.tick())
+        (left,) = await first
+        assert left.state is QuarantineRunState.RUNNING
+        go_on.set()
+        (done,) = await taken_over
+    assert parts.count("first") == 1, "it does nothing more in the name of the other"
+    assert (done.run_id, done.state) == (run.run_id, QuarantineRunState.FINISHED)
+    assert (done.accepted, done.gone) == (10, 0)
+    assert len(await check_store(pool)) == 10
+
+
 async def test_a_backlog_of_a_store_that_is_made_survives_a_crash(
     factory: Factory, database_url: str, pool: Pool, time_source: MovableTimeSource
 ) -> None:
@@ -207,6 +255,28 @@ async def test_a_run_that_fails_says_why_and_is_tried_again_later(
     time_source.set(await time_source.now() + RETRY_AFTER * 2)
     (done,) = await factory.quarantine_runs.tick()
     assert (done.state, done.accepted) == (QuarantineRunState.FINISHED, 1)
+
+
+async def test_an_item_that_nothing_can_be_made_of_does_not_end_the_run(
+    factory: Factory, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits on, and the others enter."""
+    await post(factory, *(opened(f"R{n}", NAIVE) for n in range(5)))
+    run = await replay_all(factory, suggestions=("add-store-offset",))
+    repair = SuggestionService.repair
+
+    async def fail_on_one(
+        self: SuggestionService, item: QuarantinedItem, names: Any, **among: Any
+    ) -> Any:
+        if item.subject == "R2":
+            raise ZeroDivisionError("a defect")
+        return await repair(self, item, names, **among)
+
+    monkeypatch.setattr(SuggestionService, "repair", fail_on_one)
+    (done,) = await factory.quarantine_runs.tick()
+    assert (done.run_id, done.state) == (run.run_id, QuarantineRunState.FINISHED)
+    assert (done.accepted, done.waiting) == (4, {"invalid-data": 1})
+    assert await states(pool) == {"replayed": 4, "waiting": 1}
 
 
 # Nothing is dropped

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from app.db import personal
 from app.db.engine import Pool
 from app.db.event_log import EventLog
 from app.domain.events.envelope import Event, Kind
@@ -19,6 +20,7 @@ from app.domain.ids import follow_up_id
 from app.domain.inferred import changes
 from app.domain.repair_order import RepairOrder
 from app.factory import Factory, open_factory
+from app.services.quiet_snapshots import MANY
 from app.services.time_source import MovableTimeSource
 from app.settings import Settings
 from tests.support.facts import event, opened, retraction, settled
@@ -212,6 +214,40 @@ async def test_what_comes_back_under_its_old_id_is_said_again(
     assert promised(await order_of(pool)) == ["18:00"], "it stays retracted (A4)"
 
 
+async def test_what_was_so_before_under_the_same_id_is_said_of_its_own_time(
+    factory: Factory, pool: Pool
+) -> None:
+    """Files of three nights, the latest first; ids of sheets are made of the content."""
+    last = snapshot("12:00", promised_at=at("17:00"), plate="沪A00001")
+    between = snapshot("11:00", promised_at=at("18:00"), plate="沪A00002")
+    first = last | {"time": at("10:00")}
+    assert await outcomes(factory, last) == ["1"]
+    assert await outcomes(factory, between) == ["3"]
+    assert await outcomes(factory, first) == ["=1"]
+    assert promised(await order_of(pool)) == ["17:00", "18:00", "17:00"]
+    await inferred(pool)
+    head = len(await read_log(pool))
+    assert await outcomes(factory, first, between, last) == ["=1", "=3", "=1"]
+    assert len(await read_log(pool)) == head
+    view = await factory.repair_orders.get("S1", "R1")
+    assert view.personal["plate"] == "沪A00001"
+    await post(factory, retraction(last))
+    assert promised(await order_of(pool)) == ["18:00"]
+    await inferred(pool)
+
+
+async def test_what_comes_back_late_under_its_old_id_undoes_no_repeat(
+    factory: Factory, pool: Pool
+) -> None:
+    first = snapshot("10:00", promised_at=at("17:00"))
+    second = snapshot("11:00", promised_at=at("18:00"))
+    await post(factory, first, second)
+    assert await outcomes(factory, second | {"id": "again", "time": at("13:00")}) == ["=2"]
+    assert await outcomes(factory, first | {"time": at("12:00")}) == ["=1"]
+    assert promised(await order_of(pool)) == ["17:00", "18:00", "17:00", "18:00"]
+    await inferred(pool)
+
+
 async def test_the_same_after_a_retraction_is_news(factory: Factory, pool: Pool) -> None:
     """Also in one request, and whatever else that retracts."""
     first = snapshot("10:00", promised_at=at("17:00"))
@@ -236,6 +272,67 @@ async def test_an_export_that_shows_the_same_overrules_nothing_that_was_told_mea
     await post(factory, snapshot("13:00", promised_at=at("17:00"), technician="T1"))
     assert promised(await order_of(pool)) == ["17:00", "18:00"]
     assert await inferred(pool) == ["opened", "dispatched"]
+
+
+async def test_what_changes_beside_the_log_alone_costs_no_look_at_the_whole_order(
+    factory: Factory, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export that says when it was printed, every five minutes for weeks."""
+    start = datetime.fromisoformat(at("09:00"))
+    moments = [(start + timedelta(minutes=5 * number)).isoformat() for number in range(60)]
+
+    def shown(number: int, **data: Any) -> CloudEvent:
+        said: dict[str, Any] = {
+            "promised_at": at("17:00"),
+            "printed": number,
+            "plate": f"沪A{number:05}",
+            **data,
+        }
+        return snapshot("09:00", **said) | {"time": moments[number]}
+
+    for number in range(MANY):
+        await post(factory, shown(number))
+    with monkeypatch.context() as patch:
+        patch.delattr(EventLog, "read_subjects")
+        for number in range(MANY, 40):
+            await post(factory, shown(number))
+    assert await inferred(pool) == ["opened"]
+    view = await factory.repair_orders.get("S1", "R1")
+    assert view.personal["plate"] == "沪A00039"
+    other = {"source": "/dms/other", "technician": "T1"}
+    await post(factory, shown(40, **other), shown(41, technician="T1"))
+    await post(factory, shown(42, promised_at=at("18:00")))
+    await post(factory, shown(43, promised_at=at("18:00")), shown(44, promised_at=at("19:00")))
+    assert await inferred(pool) == ["opened", "dispatched", "promise_changed", "promise_changed"]
+    late = shown(50, promised_at=at("19:00"), amounts={"labor": 1})
+    await post(factory, late | {"time": (start + timedelta(minutes=62)).isoformat()})
+    await post(factory, retraction(late))
+    assert promised(await order_of(pool)) == ["17:00", "18:00", "19:00"]
+    await inferred(pool)
+
+
+async def test_what_lies_beside_many_snapshots_is_read_by_looking_at_each_once(
+    factory: Factory, pool: Pool
+) -> None:
+    start, many = datetime.fromisoformat(at("09:00")), 80
+    shown = [
+        snapshot("09:00", plate=f"沪A{number:05}")
+        | {"time": (start + timedelta(minutes=5 * number)).isoformat()}
+        for number in range(many)
+    ]
+    await post(factory, *shown)
+    await pool.execute("ANALYZE")
+    plan = await pool.fetchval(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {personal._FIELDS}", "S1", Kind.REPAIR_ORDER, ["R1"]
+    )
+    assert rows_seen(orjson.loads(plan)[0]["Plan"]) < 10 * many
+
+
+def rows_seen(node: dict[str, Any]) -> int:
+    """How many rows of tables and indexes a plan and its parts have looked at."""
+    removed = sum(node.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter"))
+    own = (node["Actual Rows"] + removed) * node["Actual Loops"]
+    return int(own) + sum(rows_seen(part) for part in node.get("Plans", ()))
 
 
 # -- late ones

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from app.db import embedded
+from app.db.embedded_account import EmbeddedServerError
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
@@ -16,5 +17,5 @@ if __name__ == "__main__":
         with embedded.start(Path(sys.argv[1])) as server:
             print(server.url(), flush=True)
             sys.stdin.read()
-    except embedded.EmbeddedServerError as error:
+    except EmbeddedServerError as error:
         sys.exit(str(error))

@@ -63,8 +63,13 @@ class _Shop:
 
     def about_a_customer(self) -> None:
         customer_no = self.rng.choice(CUSTOMERS)
-        if self.rng.random() < 0.75:
+        kind = self.rng.random()
+        if kind < 0.6:
             self.tell("customer.merged", customer_no, into=self.rng.choice(CUSTOMERS))
+        elif kind < 0.8:
+            others = self.rng.sample(CUSTOMERS, self.rng.randint(1, 3))
+            by = self.rng.choice(("A1", "王伟"))
+            self.tell("customer.told_apart", customer_no, others=others, by=by)
         else:
             self.tell("customer.registered", customer_no, segment="S")
 

@@ -17,8 +17,8 @@ from app.domain.quarantine import QuarantinedItem
 from app.domain.quarantine_runs import QuarantineRun
 from app.factory import open_factory
 from app.services import quarantine_runs
+from app.services.earlier import Earlier
 from app.services.time_source import MovableTimeSource
-from app.services.trial import Earlier
 from app.settings import Settings
 
 
@@ -33,10 +33,11 @@ async def main(database_url: str, part: int) -> None:
 
         async def told(
             run: QuarantineRun, items: Sequence[QuarantinedItem], earlier: Earlier
-        ) -> QuarantineRun:
-            run = await handle(run, items, earlier)
-            print(run.accepted, sum(run.waiting.values()), flush=True)
-            return run
+        ) -> QuarantineRun | None:
+            handled = await handle(run, items, earlier)
+            if handled is not None:
+                print(handled.accepted, sum(handled.waiting.values()), flush=True)
+            return handled
 
         service._handle = told  # type: ignore[method-assign]  # it only tells
         print("ready", flush=True)

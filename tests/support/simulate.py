@@ -16,9 +16,11 @@ from zoneinfo import ZoneInfo
 
 from app.domain.clocks import Clock, clocks_of
 from app.domain.complaint import Complaint
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import OWN_SOURCE, Event, Kind
-from app.domain.events.payload import Payload, read_instant
+from app.domain.events.event_type import EventType
+from app.domain.events.payload import Payload
+from app.domain.events.readers import read_instant
 from app.domain.events.repair_order import WORK_TYPES
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.staff import StaffTimecardRecorded

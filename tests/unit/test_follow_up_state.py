@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from app.domain import follow_up as rules
+from app.domain import follow_up_commands as rules
 from app.domain.errors import ConflictError, InvalidInputError
 from app.domain.events.follow_up import (
     FollowUpAssigned,
@@ -13,7 +13,7 @@ from app.domain.events.follow_up import (
     FollowUpCancelled,
     FollowUpCompleted,
 )
-from app.domain.follow_up import FollowUp, Withdrawal
+from app.domain.follow_up import FollowUp, Withdrawal, overdue_from
 from tests.support.simulate import Fact, Simulator, local, retraction, tell
 
 CRM = "8d0c5f0e-6a0e-4a57-9f0d-2f2ce9a5c001"
@@ -437,4 +437,4 @@ def test_a_cancellation_by_the_staff_is_a_fact(shop: Simulator) -> None:
 
 def test_a_window_may_be_moved_to_an_instant_within_a_second(shop: Simulator) -> None:
     moment: datetime = local("2024-03-09 12:00:00.5")
-    assert rules.overdue_from(moment) == local("2024-03-09 12:00:01")
+    assert overdue_from(moment) == local("2024-03-09 12:00:01")

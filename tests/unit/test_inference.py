@@ -528,6 +528,20 @@ def test_what_is_implied_no_longer_is_retracted_and_can_be_wanted_again() -> Non
     assert log[1].payload == log[-1].payload
 
 
+def test_what_another_source_shows_under_the_same_id_is_evidence_of_its_own() -> None:
+    shown = logged("snapshot", at("12:00"), {"opened_at": at("09:00"), "vin": "V1"}, 1)
+    other = structs.replace(shown, occurred_at=at("13:00"), source="/other", seq=3)
+    (first,) = inferred_events([shown])
+    assert (first.causation_id, first.correlation_id) == (shown.id, shown.source)
+    log = [shown, first.logged(2, at("12:00")), other]
+    gone, again = inferred_events(log)
+    assert (gone.type, again.type) == ("event.retracted", "repair_order.opened")
+    assert (again.causation_id, again.correlation_id) == (other.id, "/other")
+    # what an older version wrote has no source, and stays as it is
+    older = structs.replace(log[1], correlation_id=None)
+    assert inferred_events([shown, older, log[2]]) == []
+
+
 def test_what_is_inferred_comes_after_what_was_told_of_the_same_instant() -> None:
     shown, told = said(
         seen("10:00", opened_at="09:00", advisor="A2"),

@@ -79,7 +79,13 @@ def arrive(log: list[Event], event: Event) -> None:
 def said(log: list[Event]) -> tuple[list[object], RepairOrder]:
     """What stands of what was inferred, and the state without seqs."""
     facts = [
-        (each.type, each.occurred_at, each.payload.model_dump_json(), each.causation_id)
+        (
+            each.type,
+            each.occurred_at,
+            each.payload.model_dump_json(),
+            each.causation_id,
+            each.correlation_id,
+        )
         for each in standing(log)
         if each.inferred
     ]

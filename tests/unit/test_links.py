@@ -1,14 +1,14 @@
 """Whose an order is, which numbers are one customer, and what looks like a split file."""
 
 from datetime import UTC, datetime
-from itertools import permutations
+from itertools import combinations, pairwise, permutations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.customer import Customer
+from app.domain.customer import Customer, Distinction
 from app.domain.errors import ConflictError, InvalidInputError
 from app.domain.events.repair_order import RepairOrderLinked
 from app.domain.links import (
@@ -22,6 +22,7 @@ from app.domain.links import (
     spelled_alike,
     split_customers,
     surviving_no,
+    told_apart,
 )
 from app.domain.repair_order import RepairOrder
 from app.domain.vehicle import Ownership, Vehicle, owner_at
@@ -279,3 +280,56 @@ def test_between_two_transfers_a_vehicle_has_one_customer(
 ) -> None:
     came = [Visit(DAY[day], customer_no) for day, customer_no in visits]
     assert split_customers(owners, came, {"M": "A"}) == split
+
+
+pairs_of = st.sets(st.sampled_from([*map(frozenset, combinations("ABCD", 2))]))
+comings = st.lists(st.tuples(st.integers(0, 27), st.sampled_from("ABCD")), max_size=8)
+
+
+@settings(deadline=None)
+@given(comings, st.lists(st.integers(0, 27), max_size=2), pairs_of)
+def test_who_is_told_apart_explains_a_span_only_if_all_of_it_are(
+    visits: list[tuple[int, str]], sales: list[int], apart: set[frozenset[str]]
+) -> None:
+    """Of every stretch between two transfers all customers are in the list, or none."""
+    came = [Visit(DAY[day], customer_no) for day, customer_no in visits]
+    owners = [transferred(day, "E") for day in sales]
+    found = split_customers(owners, came, {}, apart)
+    bounds = [-1, *sorted(sales), 28]
+    spans = [
+        {customer for day, customer in visits if start <= day < stop}
+        | ({"E"} if start >= 0 else set())
+        for start, stop in pairwise(bounds)
+    ]
+    wanted = [
+        span for span in spans if {*map(frozenset, combinations(sorted(span), 2))} - {*apart}
+    ]
+    assert found == sorted(set().union(*wanted))
+
+
+def test_what_is_said_of_a_number_goes_for_whoever_it_counts_as() -> None:
+    def file(customer_no: str, *said: tuple[str, int]) -> Customer:
+        told = [Distinction(other, DAY[day], "A7", "/dms", f"e-{day}") for other, day in said]
+        return Customer(customer_no=customer_no, told_apart=told)
+
+    pairs = told_apart([file("A", ("B", 3), ("C", 1)), file("B", ("A", 2))], {"A": "Z", "C": "Z"})
+    # the last word of two; that A and C are not one was overruled by their merger
+    assert {(*sorted(pair), number, said.id) for pair, (number, said) in pairs.items()} == {
+        ("B", "Z", "A", "e-3")
+    }
+
+
+def test_the_last_word_on_each_of_the_others_stands() -> None:
+    shop = Simulator(local("2026-03-05 09:00"))
+    first = tell("customer.told_apart", "K1", "2026-03-02 08:00", others=["K2", "K3"], by="A1")
+    second = tell("customer.told_apart", "K1", "2026-03-02 09:00", others=["K2", "K1"], by="A2")
+    shop.post(second, first)
+
+    def standing() -> list[tuple[str, str]]:
+        found = shop.find(Customer, "K1")
+        assert found is not None
+        return [(said.other, said.by) for said in found.told_apart]
+
+    assert standing() == [("K3", "A1"), ("K2", "A2")]
+    shop.post(retraction(second))
+    assert standing() == [("K2", "A1"), ("K3", "A1")]

@@ -819,7 +819,7 @@ def everything(history: History, codes: set[str]) -> dict[tuple[str, str], list[
     }
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories(orders=3, doubles=False), st.randoms(use_true_random=False))
 def test_j15_numbers_do_not_depend_on_the_order_of_arrival(history: History, rng: Random) -> None:
     codes = set(KPIS) - COMPLETED_CALLS  # missed_on_arrival is a matter of when it was recorded

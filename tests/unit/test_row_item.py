@@ -2,12 +2,14 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
 
 from app.domain.cells import Row
 from app.domain.events.envelope import Reason
+from app.domain.mapping.field_reader import Context
 from app.domain.mapping.loading import read_mapping
 from app.domain.mapping.row_item import (
     ROW_TYPE,
@@ -62,11 +64,38 @@ def test_the_rows_of_a_group_and_the_time_of_the_file_are_kept() -> None:
     assert read is not None
     assert [row.cells["a"] for row in read.rows] == [1, "x"]
     assert read.file_time == MOMENT
-    fault = CellFault(4, "a", "/data/x", "x", "no-number", "'x' is no number.", "Mend it.")
+    said, bare = "'x' is no number.", "… is no number."
+    fault = CellFault(4, "a", "/data/x", "x", "no-number", said, "Mend it.", bare)
     rejected = rejected_row(rows, [fault], source="/dms/x", store_id="S1")
     assert rejected.reason is Reason.INVALID_DATA
     assert rejected.faults[0].pointer == "/rows/1/a"
-    assert rejected.faults[0].detail == "a: '…' is no number. Mend it."
+    assert rejected.faults[0].detail == "a: … is no number. Mend it."
+
+
+@pytest.mark.parametrize("name", ["王　伟", "O'Neil\t'", "  王 伟  ", "\\王"])
+def test_what_is_kept_of_a_fault_never_says_what_the_cell_holds(name: str) -> None:
+    """However it is quoted, whatever stands beside it: it may be personal."""
+    mapping = read_mapping(
+        "source: /dms/x\nversion: 1\nemits:\n"
+        "  - type: repair_order.opened\n    subject: 工单号\n    time: {columns: [日, 时]}\n"
+        "    fields:\n"
+        "      work_type: {column: 类型, values: {保养: regular_maintenance}, unmatched: fault}\n"
+        "      waiter: {column: 等候}\n      odometer_km: {column: 里程}\n"
+        "      concerns: {column: 描述, split: '/', values: {好: 好}, unmatched: fault}\n"
+        "      advisor: {column: 电话}\n"
+    )
+    phone = "  1.38001E+10  "
+    cells = {"工单号": "R1", "日": "2026-06-01", "时": name, "类型": name, "等候": name}
+    row = Row(1, cells | {"里程": name, "描述": f"好/{name}", "电话": phone})
+    context = Context("S1", ZoneInfo("Asia/Shanghai"), MOMENT, b"")
+    (mapped,) = mapping.read_all([row], context=context)
+    rejected = rejected_row([row], mapped.faults, source="/dms/x", store_id="S1")
+    assert len(rejected.faults) == 6
+    kept = " ".join(fault.detail for fault in rejected.faults)
+    assert "王" not in kept
+    assert "Neil" not in kept
+    assert "1.38001" not in kept
+    assert all(repr(name) in fault.detail for fault in mapped.faults if fault.column == "时")
 
 
 def test_a_row_that_could_not_be_split_keeps_what_lies_in_it() -> None:

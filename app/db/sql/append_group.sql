@@ -300,11 +300,11 @@ BEGIN
         RETURN QUERY
         INSERT INTO quarantine AS q (store_id, quarantine_id, state, reason, errors, body,
             body_hash, content_type, attributes, source, event_id, type, subject, target_source,
-            target_id, received_at, last_seen_at, seen_count, awaits_store)
+            target_id, received_at, last_seen_at, seen_count, awaits_store, alike_hash)
         SELECT r.store_id, r.quarantine_id, r.state, r.reason, r.errors, r.body, r.body_hash,
                r.content_type, r.attributes, r.source, r.event_id, r.type, r.subject,
                r.target_source, r.target_id, r.received_at, r.last_seen_at, r.seen_count,
-               r.awaits_store
+               r.awaits_store, r.alike_hash
           FROM jsonb_populate_recordset(NULL::quarantine, doc -> 'quarantine') r
          ORDER BY r.store_id, r.body_hash -- two writers of the same items wait for each other
         ON CONFLICT (store_id, body_hash) WHERE state = 'waiting' DO UPDATE SET
@@ -340,6 +340,25 @@ BEGIN
           FROM jsonb_populate_recordset(NULL::quarantine, doc -> 'resolved') r
          WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
            AND (q.state = 'waiting' OR q.state = 'discarded' AND r.state = 'replayed');
+    END IF;
+    IF doc ? 'seen_again' THEN
+        -- what is known already, most of it done long ago: counted there, by what it is by now
+        PERFORM FROM jsonb_to_recordset(doc -> 'seen_again')
+                AS r (store_id text, quarantine_id text)
+           JOIN quarantine q ON q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id
+          ORDER BY q.store_id, q.body_hash, q.quarantine_id FOR UPDATE OF q;
+        UPDATE quarantine q
+           SET seen_count = q.seen_count
+                   + CASE WHEN q.state = 'waiting' THEN r.times ELSE 0 END,
+               last_seen_at = CASE WHEN q.state = 'waiting' THEN greatest(q.last_seen_at, r.at)
+                                   ELSE q.last_seen_at END,
+               again_count = q.again_count
+                   + CASE WHEN q.state = 'waiting' THEN 0 ELSE r.times END,
+               again_at = CASE WHEN q.state = 'waiting' THEN q.again_at
+                               ELSE greatest(q.again_at, r.at) END
+          FROM jsonb_to_recordset(doc -> 'seen_again')
+            AS r (store_id text, quarantine_id text, times integer, at timestamptz)
+         WHERE q.store_id = r.store_id AND q.quarantine_id = r.quarantine_id;
     END IF;
 END
 $$;

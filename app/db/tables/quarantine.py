@@ -15,7 +15,9 @@ class Quarantine(Table, table=True):
 
     `awaits_store` is the code that an event of an unknown store names, where its sender may write
     to that store: it enters by itself once the store is made. `run_id` is the run that handled it
-    last.
+    last. `came_to` is where it lay when it came, if it was moved to another store since. What
+    comes again after it is done is counted in `again_count`; `alike_hash` tells the same row in
+    a file of another format.
     """
 
     __table_args__ = (
@@ -25,6 +27,24 @@ class Quarantine(Table, table=True):
             "body_hash",
             unique=True,
             postgresql_where=text("state = 'waiting'"),
+        ),
+        Index(
+            "ix_quarantine_done_body",
+            "store_id",
+            "body_hash",
+            postgresql_where=text("state <> 'waiting'"),
+        ),
+        Index(
+            "ix_quarantine_came_to",
+            "came_to",
+            "body_hash",
+            postgresql_where=text("came_to IS NOT NULL"),
+        ),
+        Index(
+            "ix_quarantine_alike",
+            "store_id",
+            "alike_hash",
+            postgresql_where=text("alike_hash IS NOT NULL"),
         ),
         Index(None, "store_id", "received_at"),
         Index(None, "quarantine_id"),
@@ -89,6 +109,12 @@ class Quarantine(Table, table=True):
     corrections: list[Any] | None = Field(default=None, sa_type=JSONB)
     awaits_store: str | None = Field(default=None, sa_type=Text)
     run_id: str | None = Field(default=None, sa_type=Text)
+    alike_hash: bytes | None = Field(default=None, sa_type=LargeBinary)
+    came_to: str | None = Field(default=None, sa_type=Text)
+    again_count: int = Field(
+        default=0, sa_type=Integer, sa_column_kwargs={"server_default": text("0")}
+    )
+    again_at: datetime | None = Field(default=None, sa_type=INSTANT)
 
 
 class QuarantineRun(Table, table=True):

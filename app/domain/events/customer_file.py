@@ -1,10 +1,11 @@
 """Customers and their vehicles, as the DMS keeps them."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from app.domain.events.payload import (
+    MAX_ITEMS,
     Channel,
     Count,
     Day,
@@ -16,6 +17,7 @@ from app.domain.events.payload import (
     PersonalOf,
     Quantity,
     Reference,
+    StaffNo,
     Text,
     TimeOfDay,
 )
@@ -75,6 +77,16 @@ class CustomerMerged(Payload):
     """This customer file went into another one. 客户档案合并."""
 
     into: Reference = Field(description="Customer number of the file that remains 保留的客户编号")
+
+
+class CustomerToldApart(Payload):
+    """This customer and others, who share a car, are different people. 确认为不同客户."""
+
+    others: Annotated[list[Reference], Field(min_length=1, max_length=MAX_ITEMS)] = Field(
+        description="Customer numbers of the others; of each other nothing is said 其他客户编号"
+    )
+    by: StaffNo = Field(description="Staff number of who found out 确认人")
+    reason: PersonalOf[Text] = Field(None, description="How it is known 依据")
 
 
 class VehicleRegistered(Payload):

@@ -111,6 +111,7 @@ class NewEvent(msgspec.Struct):
             self.payload,
             self.content_hash,
             self.causation_id,
+            self.correlation_id,
         )
 
 
@@ -120,6 +121,8 @@ class Event(msgspec.Struct):
     Attributes:
         content_hash: Tells the same content from another one (A9).
         causation_id: Of what was read out of a snapshot: the id of that snapshot.
+        correlation_id: Of what was read out of a snapshot: the source of that snapshot; None
+            where it was read by a version that did not keep it.
     """
 
     store_id: str
@@ -136,6 +139,7 @@ class Event(msgspec.Struct):
     payload: Payload
     content_hash: bytes = b""
     causation_id: str | None = None
+    correlation_id: str | None = None
 
     @property
     def own(self) -> bool:

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from app.domain.errors import Fault
 from app.domain.events.marks import CAREFUL, QUICK
 from app.domain.events.names import Naming, is_surrogate
-from app.domain.events.payload import MAX_TEXT, Payload, SetAtDoor, plain
+from app.domain.events.payload import MAX_TEXT, Payload, SetAtDoor
+from app.domain.events.readers import plain
 from app.domain.events.shape import (
     Found,
     Shape,
@@ -35,6 +36,7 @@ _CODES: Final[Mapping[str, tuple[str, str]]] = {
     "string_type": ("not-text", "must be text"),
     "string_unicode": ("bad-unicode", "must not have a lone surrogate"),
     "too_long": ("too-long", "must have at most {max_length} elements"),
+    "too_short": ("too-short", "must have at least {min_length} elements"),
 }
 """Pydantic's errors -> code and words of the fault; what the readers raise is a code already."""
 

@@ -16,12 +16,14 @@ class Item:
         content_type: As sent.
         attributes: The `ce-*` headers in binary mode, else empty.
         told_by: What tells it from others, where that isn't all of its bytes; None: the body.
+        alike: Of a row of a sheet: what it says, whatever the format of its file; else None.
     """
 
     body: bytes
     content_type: str | None
     attributes: Mapping[str, str]
     told_by: bytes | None = None
+    alike: bytes | None = None
 
     @property
     def body_hash(self) -> bytes:
@@ -30,6 +32,11 @@ class Item:
         for name in sorted(self.attributes):
             digest.update(f"\n{name}:{self.attributes[name]}".encode(errors="surrogatepass"))
         return digest.digest()
+
+    @property
+    def alike_hash(self) -> bytes | None:
+        """Find the same row in the file of another format; None of what is no row."""
+        return None if self.alike is None else hashlib.sha256(self.alike).digest()
 
 
 @dataclass(frozen=True, slots=True)

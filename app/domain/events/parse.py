@@ -17,13 +17,15 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from app.domain.errors import Fault
-from app.domain.events.catalog import CATALOG, Catalog, EventType
+from app.domain.events.catalog import CATALOG, Catalog
 from app.domain.events.envelope import OWN_SOURCE, Kind, NewEvent, Reason, Rejected
+from app.domain.events.event_type import EventType
 from app.domain.events.form import Content, Form, Limits
 from app.domain.events.item import Unreadable
 from app.domain.events.names import Naming
 from app.domain.events.order_times import odd_times, times_to_come
-from app.domain.events.payload import Payload, read_instant
+from app.domain.events.payload import Payload
+from app.domain.events.readers import read_instant
 from app.domain.events.retraction import EventRetracted
 from app.domain.events.shape import check_text, check_unknown, join, storable
 from app.domain.events.staff import StaffTimecardRecorded

@@ -45,4 +45,5 @@ def stored_event(row: StoredRow, catalog: Catalog = CATALOG) -> Event:
         payload,
         row["content_hash"],
         row["causation_id"],
+        row["correlation_id"],
     )

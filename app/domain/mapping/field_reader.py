@@ -83,15 +83,13 @@ class FieldReader:
     ) -> None:
         self.model = model
         self.pointer = pointer
-        self._kind: Kind = kind
+        self.kind: Kind = kind
         self._inner = inner
         self._zone = zone
         self._choices = {folded(choice): choice for choice in choices}
         self._path = None if model.path is None else jmespath.compile(model.path)
         self._factor = None if model.unit is None else UNITS[model.unit]
-        self._moments = MomentReader(
-            model.format, at=model.at, from_1904=model.epoch == _MAC_EPOCH
-        )
+        self._moments = MomentReader(model.format, at=model.at, from_1904=self.counts_from_1904)
         self._values = model.value_map
         self._constant = model.value
         self._is_plain = model.each is None and not model.sum
@@ -134,6 +132,11 @@ class FieldReader:
         if found is None and self._has_column:
             found = next((place.name for place in with_units(cells, names, self._units)), None)
         return found
+
+    @property
+    def counts_from_1904(self) -> bool:
+        """Whether serial numbers of days count from there."""
+        return self.model.epoch == _MAC_EPOCH
 
     @property
     def is_needed(self) -> bool:
@@ -182,7 +185,7 @@ class FieldReader:
         default = self.model.default
         if default is None:
             return MISSING
-        if default == "file" and self._kind == "instant":
+        if default == "file" and self.kind == "instant":
             return context.file_time.isoformat()
         return default
 
@@ -211,7 +214,7 @@ class FieldReader:
                 total = Decimal(value) if total is None else total + Decimal(value)
         if total is None:
             return MISSING
-        return _whole(total) if self._kind == "count" else plain_decimal(total)
+        return _whole(total) if self.kind == "count" else plain_decimal(total)
 
     def _objects(self, rows: Sequence[Row], context: Context, findings: Findings) -> Any:
         if self._path is not None:
@@ -253,7 +256,7 @@ class FieldReader:
 
     def _value(self, row: Row, context: Context) -> Any:
         if self._constant is not None:
-            is_file = self._kind == "instant" and self._constant == "file"
+            is_file = self.kind == "instant" and self._constant == "file"
             return context.file_time.isoformat() if is_file else self._constant
         cells = self._cells(row)
         if cells is _NOTHING or (len(cells) == 1 and is_empty(cells[0])):
@@ -262,10 +265,11 @@ class FieldReader:
             if type(cell) is str and cell[:1] in _ERROR_MARKS and is_error(cell):
                 raise UnreadableError(
                     "error-cell",
-                    f"The cell shows {clean(cell)}: its formula has no value.",
+                    "The cell shows {}: its formula has no value.",
                     "Mend the formula, or open and save the file in a spreadsheet program.",
+                    of=clean(cell),
                 )
-        if self._values is not None and self._kind != "texts":
+        if self._values is not None and self.kind != "texts":
             meaning = self._meaning(cells[0])
             if meaning is not _UNMATCHED:
                 return meaning
@@ -328,8 +332,9 @@ class FieldReader:
             case "fault":
                 raise UnreadableError(
                     "unmatched-value",
-                    f"{shown(cell)!r} is not in the value map.",
+                    "{} is not in the value map.",
                     "Add it to `values` of the field.",
+                    of=repr(shown(cell)),
                 )
 
     def _note(self, where: list[CellFault], row: Row, error: UnreadableError) -> None:
@@ -342,7 +347,14 @@ class FieldReader:
             value = ""
         where.append(
             CellFault(
-                row.number, column, self.pointer, value, error.code, error.detail, error.hint
+                row.number,
+                column,
+                self.pointer,
+                value,
+                error.code,
+                error.detail,
+                error.hint,
+                error.bare,
             )
         )
 
@@ -365,7 +377,7 @@ class FieldReader:
         number = read_decimal(cells[0], factor=factor, point=self.model.decimal)
         if number is None:
             return MISSING
-        return _whole(number) if self._kind == "count" else plain_decimal(number)
+        return _whole(number) if self.kind == "count" else plain_decimal(number)
 
     def _flag(self, cells: Sequence[Cell], _: Context) -> Any:
         text = folded(shown(cells[0]))
@@ -375,8 +387,9 @@ class FieldReader:
             return False
         raise UnreadableError(
             "not-a-flag",
-            f"{shown(cells[0])!r} is neither yes nor no.",
+            "{} is neither yes nor no.",
             "Add it to `values` of the field, with true or false.",
+            of=repr(shown(cells[0])),
         )
 
     def _text(self, cells: Sequence[Cell], _: Context) -> Any:
@@ -463,7 +476,8 @@ def _as_text(cell: Cell) -> str:
     if lost:
         raise UnreadableError(
             "digits-lost",
-            f"{text} is a number whose last digits the spreadsheet has lost.",
+            "{} is a number whose last digits the spreadsheet has lost.",
             "Export the column as text.",
+            of=text,
         )
     return text

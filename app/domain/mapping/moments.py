@@ -74,7 +74,7 @@ class MomentReader:
                 return moment
         moment = self._one(filled[0])
         for cell in filled[1:]:
-            day_time = self._time_of_day(cell)
+            day_time = self.time_of_day(cell)
             moment = moment.replace(
                 hour=day_time.hour, minute=day_time.minute, second=day_time.second
             )
@@ -99,7 +99,7 @@ class MomentReader:
                 moment = self._serial(float(text))
             if moment is not None:
                 return moment
-        raise UnreadableError("not-a-time", f"{shown(cell)!r} is no date or time.", _HINT)
+        raise _not_a_time("{} is no date or time.", cell)
 
     def _formatted(self, text: str) -> datetime | None:
         for form in self._formats:
@@ -115,7 +115,12 @@ class MomentReader:
         return _whole_seconds(self._epoch + timedelta(days=days))
 
     @staticmethod
-    def _time_of_day(cell: Cell) -> time:
+    def time_of_day(cell: Cell) -> time:
+        """Read a time of day.
+
+        Raises:
+            UnreadableError: It is something else.
+        """
         if isinstance(cell, time):
             return cell
         if isinstance(cell, datetime):
@@ -130,7 +135,7 @@ class MomentReader:
                 found = _clock(match.groups()) if pattern is _DAYTIME else _digits(text)
                 if found is not None:
                     return found
-        raise UnreadableError("not-a-time", f"{shown(cell)!r} is no time of day.", _HINT)
+        raise _not_a_time("{} is no time of day.", cell)
 
 
 def in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
@@ -138,6 +143,10 @@ def in_zone(moment: datetime, zone: ZoneInfo) -> datetime:
     if moment.tzinfo is not None:
         return moment
     return moment.replace(tzinfo=zone).astimezone(UTC).astimezone(zone)
+
+
+def _not_a_time(detail: str, cell: Cell) -> UnreadableError:
+    return UnreadableError("not-a-time", detail, _HINT, of=repr(shown(cell)))
 
 
 def _is_nothing(cell: Cell) -> bool:

@@ -147,7 +147,8 @@ def plain_decimal(number: Decimal) -> str:
 def _no_number(cell: Cell) -> UnreadableError:
     return UnreadableError(
         "not-a-number",
-        f"{shown(cell)!r} is no number.",
+        "{} is no number.",
         "If it stands for one, add it to `values` of the field; a comma as decimal point: "
         '`decimal: ","`.',
+        of=repr(shown(cell)),
     )

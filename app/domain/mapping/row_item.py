@@ -18,7 +18,6 @@ from app.domain.errors import Fault
 from app.domain.events.envelope import Reason, Rejected
 from app.domain.events.item import Item
 from app.domain.events.shape import escape
-from app.domain.imports import without_value
 from app.domain.mapping.unreadable import CellFault
 
 ROW_TYPE: Final = "application/vnd.servicelane.row+json"
@@ -43,9 +42,22 @@ class RowItem:
 
 
 def row_item(
-    rows: Sequence[Row], *, source: str, store_id: str, file_time: datetime | None
+    rows: Sequence[Row],
+    *,
+    source: str,
+    store_id: str,
+    file_time: datetime | None,
+    alike: bytes | None = None,
 ) -> Item:
-    """Write a row, or the rows of a group, as an item; `file_time` where the mapping needs it."""
+    """Write a row, or the rows of a group, as an item.
+
+    Args:
+        rows: At least one.
+        source: Whose mapping reads it.
+        store_id: Of the file.
+        file_time: Where the mapping needs it.
+        alike: What it says, whatever the format of its file.
+    """
     objects = [
         {name: _plain(cell) for name, cell in row.cells.items()}
         or {str(place): _plain(cell) for place, cell in enumerate(row.raw, 1)}
@@ -55,9 +67,9 @@ def row_item(
     said |= {"row": objects[0]} if len(objects) == 1 else {"rows": objects}
     body = orjson.dumps(said, default=str)
     if file_time is None:
-        return Item(body, ROW_TYPE, {})
+        return Item(body, ROW_TYPE, {}, alike=alike)
     whole = orjson.dumps({"file_time": file_time.isoformat()} | said, default=str)
-    return Item(whole, ROW_TYPE, {}, told_by=body)
+    return Item(whole, ROW_TYPE, {}, told_by=body, alike=alike)
 
 
 def read_row_item(value: object) -> RowItem | None:
@@ -97,7 +109,7 @@ def _fault(fault: CellFault, rows: Sequence[Row]) -> Fault:
     if fault.column in rows[index].cells:
         pointer += f"/{escape(fault.column)}"
     name = f"{fault.column}: " if fault.column else ""
-    detail = without_value(fault.detail, fault.value)
+    detail = fault.bare or fault.detail
     return Fault(pointer, fault.code, f"{name}{detail} {fault.hint}".rstrip())
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ from app.domain.cells import (
 )
 from app.domain.events.catalog import CATALOG
 from app.domain.events.value_maps import MISSING, SourceValues, ValueMap
+from app.domain.mapping.alike import RowForms, alike
 from app.domain.mapping.columns import find_column
 from app.domain.mapping.field_reader import Context, FieldReader, Findings
 from app.domain.mapping.model import (
@@ -232,6 +234,25 @@ class SourceMapping:
         for name, values_model in self.model.values.items():
             maps[tuple(name.split("."))] = ValueMap(values_model.values, values_model.unmatched)
         return SourceValues(self.model.store, maps) if maps else None
+
+    def alike(self, rows: Sequence[Row], store_id: str) -> bytes | None:
+        """Write what tells rows from others whatever the format of their file; None if nothing."""
+        written = self._forms.write(rows)
+        if written is None:
+            return None
+        return alike({"mapping": self.source, "store": store_id}, written)
+
+    @cached_property
+    def _forms(self) -> RowForms:
+        conditions = [*self._skip_when, *chain(*(each.conditions for each in self._emissions))]
+        compared = [
+            name
+            for condition in conditions
+            if condition.model.empty is None
+            for name in condition.model.column or ()
+        ]
+        readers = chain.from_iterable(emission.readers for emission in self._emissions)
+        return RowForms(readers, [*compared, *(self.model.group_by or ())])
 
     def _skipped(self, row: Row) -> MappedRow | None:
         reason = None

@@ -9,14 +9,24 @@ class UnreadableError(Exception):
     Attributes:
         code: Stable and kebab-case, for programs.
         detail: One sentence that says what is wrong.
+        bare: The same without what the cell shows, which may be personal.
         hint: What to do, "" where the detail says it.
     """
 
-    def __init__(self, code: str, detail: str, hint: str = "") -> None:
-        super().__init__(detail)
+    def __init__(self, code: str, detail: str, hint: str = "", *, of: str | None = None) -> None:
+        """Say what is wrong.
+
+        Args:
+            code: As of the attribute.
+            detail: As of the attribute; `{}` is where the value goes, if one is given.
+            hint: As of the attribute.
+            of: The value, as it is to be shown.
+        """
         self.code = code
-        self.detail = detail
+        self.detail = detail if of is None else detail.format(of)
+        self.bare = detail if of is None else detail.format("…")
         self.hint = hint
+        super().__init__(self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,7 @@ class CellFault:
         code: Stable and kebab-case, for programs.
         detail: What is wrong, for people.
         hint: What to do; "" if there is nothing to add.
+        bare: The detail without the value, for those who may not see it; "" if it has none.
     """
 
     row: int
@@ -40,3 +51,4 @@ class CellFault:
     code: str
     detail: str
     hint: str = ""
+    bare: str = ""

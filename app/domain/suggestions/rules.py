@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.domain.errors import Fault
-from app.domain.events.catalog import EventType
+from app.domain.events.event_type import EventType
 from app.domain.events.shape import Shape
 from app.domain.json_patch import get_at
 from app.domain.suggestions import spelling, words

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from app.domain.events.readers import FIRST_YEAR, LAST_YEAR
+
 _MAX_LENGTH: Final = 64
 """Characters of the longest text that is looked at."""
 
@@ -117,7 +119,8 @@ def read_moment(value: object) -> Moment | None:
         return None
     text = clean(value)
     found = _MOMENT.fullmatch(text) or _COMPACT.fullmatch(text)
-    if found is None:
+    # 9999-12-31 is what systems write where they know no day
+    if found is None or not FIRST_YEAR <= int(found["year"]) <= LAST_YEAR:
         return None
     parts = found.groupdict()
     try:

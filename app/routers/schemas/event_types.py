@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 from typing_extensions import override
 
-from app.domain.events.catalog import EventType
+from app.domain.events.event_type import EventType
 
 
 class EventTypeOut(BaseModel):

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import Reason
+from app.domain.events.event_type import EventType
 from app.routers.schemas.quarantine import FaultOut
 
 
@@ -30,7 +31,13 @@ class OutcomeOut(BaseModel):
     reason: Annotated[Reason | None, Field(description="Why it lies in quarantine 隔离原因")] = (
         None
     )
-    quarantine_id: str | None = None
+    quarantine_id: Annotated[
+        str | None,
+        Field(
+            description="Where it lies; of a duplicate: it is faulty still, but this item of the "
+            "same bytes was corrected or discarded 隔离编号"
+        ),
+    ] = None
     errors: Annotated[list[FaultOut] | None, Field(description="With JSON pointers")] = None
 
 

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.access import Principal
 from app.domain.events.follow_up import (
@@ -14,6 +14,7 @@ from app.domain.events.follow_up import (
 )
 from app.domain.follow_up import FollowUpStatus
 from app.routers.schemas.desk import Member, MemberName, OccurredAt, Seq, Version, name_of
+from app.routers.schemas.moments import Moment
 from app.services.follow_ups import FollowUpView
 
 
@@ -46,9 +47,9 @@ class MoveIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    opens_at: Annotated[AwareDatetime, Field(description="Not to be called before 最早回访时间")]
-    target_at: Annotated[AwareDatetime | None, Field(description="The wish 目标时间")] = None
-    due_at: Annotated[AwareDatetime, Field(description="Last second in time 最迟回访时间")]
+    opens_at: Annotated[Moment, Field(description="Not to be called before 最早回访时间")]
+    target_at: Annotated[Moment | None, Field(description="The wish 目标时间")] = None
+    due_at: Annotated[Moment, Field(description="Last second in time 最迟回访时间")]
 
 
 class AttemptOut(BaseModel):

@@ -185,6 +185,9 @@ class DecidingEventOut(Out):
             "推断所依据的快照"
         ),
     ]
+    inferred_from_source: Annotated[
+        str | None, Field(description="Source of that snapshot 快照来源")
+    ]
     data: dict[str, Any]
 
 

@@ -6,12 +6,14 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.access import Principal
-from app.domain.events.customer_file import CustomerMerged
+from app.domain.customer import Distinction
+from app.domain.events.customer_file import CustomerMerged, CustomerToldApart
 from app.domain.events.repair_order import RepairOrderLinked
 from app.domain.repair_order import RepairOrder, Status
-from app.routers.schemas.desk import OccurredAt, Version, masked_or_plain
+from app.routers.schemas.desk import Member, OccurredAt, Version, masked_or_plain
 from app.services.link_suggestions import Because
-from app.services.links import MergedView, SplitView, UnlinkedView
+from app.services.links import UnlinkedView
+from app.services.split_customers import FileAfter, SplitView, ToldApart
 
 
 class LinkIn(RepairOrderLinked, OccurredAt):
@@ -22,6 +24,12 @@ class LinkIn(RepairOrderLinked, OccurredAt):
 
 class MergeIn(CustomerMerged, OccurredAt):
     """The file that remains."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TellApartIn(CustomerToldApart, OccurredAt):
+    """Those who are somebody else."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,12 +64,57 @@ class MergeOut(BaseModel):
     version: Version
 
     @classmethod
-    def of(cls, view: MergedView) -> Self:
+    def of(cls, view: FileAfter) -> Self:
         """Show a merger."""
         return cls(
             customer_no=view.state.customer_no,
             merged_into=view.state.merged_into,
             counts_as=view.counts_as,
+            version=str(view.version),
+        )
+
+
+class SaidEventOut(BaseModel):
+    """The event that says something; `event.retracted` with both takes it back."""
+
+    source: str
+    id: str
+
+
+class DistinctionOut(BaseModel):
+    """Another customer who is somebody else."""
+
+    customer_no: Annotated[str, Field(description="其他客户编号")]
+    at: Annotated[datetime, Field(description="When it was found out 确认时间")]
+    by: Annotated[str, Member("Who found out 确认人")]
+    event: SaidEventOut
+
+    @classmethod
+    def of(cls, said: Distinction) -> Self:
+        """Show what is said of another customer."""
+        return cls(
+            customer_no=said.other,
+            at=said.at,
+            by=said.by,
+            event=SaidEventOut(source=said.source, id=said.id),
+        )
+
+
+class ToldApartOut(BaseModel):
+    """A customer who is not others."""
+
+    customer_no: Annotated[str, Field(description="客户编号")]
+    told_apart: Annotated[
+        list[DistinctionOut], Field(description="What its file says of others 已确认为不同的客户")
+    ]
+    version: Version
+
+    @classmethod
+    def of(cls, view: FileAfter) -> Self:
+        """Show from whom a customer is told apart."""
+        return cls(
+            customer_no=view.state.customer_no,
+            told_apart=[DistinctionOut.of(said) for said in view.state.told_apart],
             version=str(view.version),
         )
 
@@ -130,12 +183,37 @@ class NamedCustomerOut(BaseModel):
     last_visit_at: Annotated[datetime | None, Field(description="最近进场时间")]
 
 
+class PairOut(BaseModel):
+    """Two customers who are different people."""
+
+    customers: Annotated[list[str], Field(description="The numbers that count 两个客户编号")]
+    subject: Annotated[str, Field(description="Subject of the event 事件主体")]
+    at: Annotated[datetime, Field(description="When it was found out 确认时间")]
+    by: Annotated[str, Member("Who found out 确认人")]
+    event: SaidEventOut
+
+    @classmethod
+    def of(cls, pair: ToldApart) -> Self:
+        """Show a pair."""
+        return cls(
+            customers=list(pair.customers),
+            subject=pair.customer_no,
+            at=pair.said.at,
+            by=pair.said.by,
+            event=SaidEventOut(source=pair.said.source, id=pair.said.id),
+        )
+
+
 class SplitCustomersOut(BaseModel):
     """A vehicle for which more customers are named than it had owners 疑似重复客户."""
 
     vin: Annotated[str, Field(description="In upper case 车架号")]
     owner: Annotated[str | None, Field(description="Whose it is now by its file 车主")]
     customers: list[NamedCustomerOut]
+    told_apart: Annotated[
+        list[PairOut],
+        Field(description="Those of them of whom somebody said so 已确认为不同的客户"),
+    ]
 
     @classmethod
     def of(cls, view: SplitView) -> Self:
@@ -151,4 +229,5 @@ class SplitCustomersOut(BaseModel):
                 )
                 for each in view.customers
             ],
+            told_apart=[PairOut.of(pair) for pair in view.told_apart],
         )

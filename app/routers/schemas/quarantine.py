@@ -167,6 +167,10 @@ class QuarantinedItemOut(BaseModel):
     received_at: datetime
     last_seen_at: datetime
     seen_count: Annotated[int, Field(description="How often the same bytes came while it waited")]
+    again_count: Annotated[
+        int, Field(description="How often they came again after it was done 处理后重复次数")
+    ]
+    again_at: Annotated[datetime | None, Field(description="When they did last 最近重复时间")]
     seq: Annotated[str | None, Field(description="Of the event that it became")]
     resolved_at: datetime | None
     resolved_by: Annotated[ActorOut | None, Field(description="Who replayed or discarded it")]
@@ -294,6 +298,8 @@ def _members(item: QuarantinedItem) -> dict[str, object]:
         "received_at": item.received_at,
         "last_seen_at": item.last_seen_at,
         "seen_count": item.seen_count,
+        "again_count": item.again_count,
+        "again_at": item.again_at,
         "seq": None if item.seq is None else str(item.seq),
         "resolved_at": item.resolved_at,
         "resolved_by": None if item.resolved_by is None else _actor(item.resolved_by),

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.domain.events.envelope import Reason
 from app.domain.quarantine import NO_STORE, QuarantineFilter
@@ -11,6 +11,7 @@ from app.domain.quarantine_runs import QuarantineRun, QuarantineRunState, RunAct
 from app.domain.suggestions.suggestion import (
     SuggestionName as Name,
 )
+from app.routers.schemas.moments import Moment
 from app.routers.schemas.quarantine import ActorOut
 
 _MOST_AGE = 10 * 366 * 24 * 3600
@@ -29,11 +30,11 @@ class QuarantineFilterIn(BaseModel):
     type: Annotated[str | None, Field(max_length=128, description="Event type 事件类型")] = None
     subject: Annotated[str | None, Field(max_length=128, description="Subject 主体")] = None
     received_from: Annotated[
-        AwareDatetime | None, Field(description="Received at or after 接收时间起")
+        Moment | None, Field(description="Received at or after 接收时间起")
     ] = None
-    received_until: Annotated[
-        AwareDatetime | None, Field(description="Received before 接收时间止")
-    ] = None
+    received_until: Annotated[Moment | None, Field(description="Received before 接收时间止")] = (
+        None
+    )
     fault: Annotated[
         str | None,
         Field(min_length=1, max_length=256, description="Part of a fault's code or pointer 错误"),

@@ -14,11 +14,12 @@ from jsonschema import Draft202012Validator
 from pydantic import Field
 
 from app.domain.errors import InvalidInputError
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
 from app.domain.events.complaint import ComplaintContacted
 from app.domain.events.compose import make_event, make_own_event
 from app.domain.events.customer_file import CustomerUpdated, PreferredContact
 from app.domain.events.envelope import OWN_SOURCE, Event, Kind, NewEvent, Rejected
+from app.domain.events.event_type import EventType
 from app.domain.events.follow_up import FollowUpOverdue
 from app.domain.events.parse import Limits, parse_event
 from app.domain.events.payload import Name, Part, Payload, PersonalOf, Quantity
@@ -61,6 +62,7 @@ def row_of(event: NewEvent, **changes: Any) -> dict[str, Any]:
         "data": event.data.decode(),
         "content_hash": event.content_hash,
         "causation_id": event.causation_id,
+        "correlation_id": event.correlation_id,
     } | changes
 
 
@@ -77,7 +79,7 @@ def test_the_catalogue_has_the_types_of_the_contract() -> None:
     complaints = "opened contacted resolved reopened contact_overdue contact_resolved"
     calls = "scheduled assigned attempted completed overdue resolved cancelled"
     assert set(CATALOG) == {
-        *(f"customer.{name}" for name in ("registered", "updated", "merged")),
+        *(f"customer.{name}" for name in ("registered", "updated", "merged", "told_apart")),
         *(f"vehicle.{name}" for name in ("registered", "transferred")),
         *(f"feed.{name}" for name in ("silent", "resumed")),
         *(f"quarantine.{name}" for name in ("growing", "settled")),
@@ -300,6 +302,7 @@ def test_a18_what_is_in_the_log_can_be_read_without_what_lies_beside(known: Even
         "data": data.decode(),
         "content_hash": b"",
         "causation_id": None,
+        "correlation_id": None,
     }
     event = stored_event(row)
     assert isinstance(event, Event)

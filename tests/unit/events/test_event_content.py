@@ -17,10 +17,11 @@ from msgspec import structs
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from app.domain.events import parse
+from app.domain.events import parse, readers
 from app.domain.events import payload as fields
-from app.domain.events.catalog import CATALOG, EventType
+from app.domain.events.catalog import CATALOG
 from app.domain.events.envelope import NewEvent
+from app.domain.events.event_type import EventType
 from app.domain.events.follow_up import FollowUpOverdue, FollowUpScheduled
 from app.domain.events.marks import SetHere, StaffName
 from app.domain.events.names import Naming, normalized
@@ -62,15 +63,15 @@ INSTANTS = st.datetimes(datetime(1901, 1, 1), datetime(2199, 1, 1)).map(  # noqa
 )
 COUNTS = st.integers(0, 10**6)
 BY_READER: dict[Callable[[Any], Any], SearchStrategy[Any]] = {
-    fields.read_number: DECIMALS.map(str),
-    fields.read_quantity: DECIMALS.map(abs).map(str),
-    fields.read_count: COUNTS,
-    fields.read_level: st.sampled_from([1, 2, 3]),
-    fields.read_instant: INSTANTS,
-    fields.read_date: st.dates(date(1901, 1, 1), date(2199, 1, 1)).map(str),
-    fields.read_day_or_instant: INSTANTS,
-    fields.read_label: NAMES,
-    fields.read_answer: st.booleans() | COUNTS | NAMES.map("“{}”".format),
+    readers.read_number: DECIMALS.map(str),
+    readers.read_quantity: DECIMALS.map(abs).map(str),
+    readers.read_count: COUNTS,
+    readers.read_level: st.sampled_from([1, 2, 3]),
+    readers.read_instant: INSTANTS,
+    readers.read_date: st.dates(date(1901, 1, 1), date(2199, 1, 1)).map(str),
+    readers.read_day_or_instant: INSTANTS,
+    readers.read_label: NAMES,
+    readers.read_answer: st.booleans() | COUNTS | NAMES.map("“{}”".format),
 }
 SIMPLE: dict[type, SearchStrategy[Any]] = {bool: st.booleans(), str: NAMES}
 BY_PATTERN = {
@@ -109,7 +110,8 @@ def sent_for(annotation: Any, metadata: list[Any]) -> SearchStrategy[Any]:
     if kind is Literal:
         return st.sampled_from(arguments)
     if kind is list:
-        return st.lists(sent_for(arguments[0], []), max_size=3)
+        least = max((getattr(mark, "min_length", 0) for mark in metadata), default=0)
+        return st.lists(sent_for(arguments[0], []), min_size=least, max_size=3)
     return objects(annotation) if issubclass(annotation, Part) else SIMPLE[annotation]
 
 
@@ -589,11 +591,11 @@ def test_j12_a_scale_is_a_short_text_or_a_number(scale: object) -> None:
 
 
 QUICK_AND_CAREFUL: Final = [
-    (fields.Amount, fields.read_number),
-    (fields.Quantity, fields.read_quantity),
-    (fields.Count, fields.read_count),
-    (fields.Instant, fields.read_instant),
-    (fields.Day, fields.read_date),
+    (fields.Amount, readers.read_number),
+    (fields.Quantity, readers.read_quantity),
+    (fields.Count, readers.read_count),
+    (fields.Instant, readers.read_instant),
+    (fields.Day, readers.read_date),
 ]
 NUMBER_LIKE: Final = (
     st.integers()

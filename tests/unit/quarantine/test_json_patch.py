@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import InvalidInputError
-from app.domain.json_patch import MAX_OPERATIONS, apply_patch, check_patch, get_at
+from app.domain.json_patch import MAX_COPIED, MAX_OPERATIONS, apply_patch, check_patch, get_at
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3),
@@ -123,3 +123,17 @@ def test_what_was_added_is_found_there_and_can_be_taken_away_again(
     assert get_at(added, pointer) == value
     without = {key: inner for key, inner in document.items() if key != name}
     assert apply_patch(added, [op("remove", pointer)]) == without
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("x", "x")])
+def test_copies_of_copies_come_to_an_end(names: tuple[str, ...]) -> None:
+    """Each could double the document, or nest it deeper: forty of them would fill any memory."""
+    document = {"data": {"a": "b"}}
+    copies = [{"op": "copy", "from": "/data", "path": f"/data/{name}"} for name in names * 499]
+    with pytest.raises(InvalidInputError) as refused:
+        apply_patch(document, copies)
+    (fault,) = refused.value.faults
+    assert fault.code == "cannot-apply"
+    assert document == {"data": {"a": "b"}}
+    long = {"data": "x" * (MAX_COPIED - 10)}
+    assert apply_patch(long, [op("copy", "/again", **{"from": "/data"})])["again"] == long["data"]

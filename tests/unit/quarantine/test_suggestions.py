@@ -476,3 +476,21 @@ def test_applying_again_and_again_comes_to_an_end_that_nothing_can_mend(
             return
         event = apply_patch(event, patches[0])
     raise AssertionError("it goes round in a ring")
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [
+        ("/time", "9999-12-31"),
+        ("/time", "9999-12-31T23:59:59-08:00"),
+        ("/time", "0001-01-01T00:00:00+08:00"),
+        ("/data/promised_at", "9999-12-31"),
+        ("/data/promised_at", "9999-12-31 23:59:59 -08:00"),
+    ],
+)
+def test_a_moment_at_the_end_of_time_stands_for_none(pointer: str, value: str) -> None:
+    """As databases write it where they know none; there is nothing to make of it."""
+    found = suggested(changed(OPENED, pointer, value))
+    assert not any(each.patch for each in found.values() if each.action is Action.REPLAY)
+    card = changed(CATALOG["staff.timecard_recorded"].example_event, "/data/work_date", value)
+    assert not any(each.patch for each in suggested(card).values() if "date" in each.name)
