@@ -285,7 +285,8 @@ async def test_folders_and_links_are_left_and_told_of_once(factory: Factory, sho
         note.write_text("read")
     assert await inbox.tick() == 0
     assert all(note.read_text() == "read" for note in notes), "nothing has changed"
-    os.utime(shop / "三月", (TODAY.timestamp() + 60,) * 2)
+    later = max(note.stat().st_mtime for note in notes) + 60
+    os.utime(shop / "三月", (later, later))
     assert await inbox.tick() == 0
     assert (shop / "faults" / "三月.txt").read_text(encoding="utf-8-sig") == said
 
