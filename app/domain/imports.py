@@ -16,7 +16,13 @@ import msgspec
 from app.domain.events.envelope import Reason
 
 FAULT_COLUMN: Final = "错误 Faults"
-"""What a returned sheet has more than the one that was put in; never read."""
+"""What is wrong with a row of a returned sheet; never read."""
+
+ITEM_COLUMN: Final = "隔离编号 Item"
+"""The items of the quarantine that the row lies in; put in again, it takes their place."""
+
+MARKS: Final = (FAULT_COLUMN, ITEM_COLUMN)
+"""What a returned sheet has more than the one that was put in."""
 
 DONE: Final = "done"
 FAULTS: Final = "faults"

@@ -40,6 +40,7 @@ class Chunk:
         column_of: Event type and pointer into the event -> the column that it was read from.
         faults: Position of an item that is a row -> what is wrong with its cells.
         warnings: Of rows that were read but deserve a look.
+        lay_in: Row of a returned sheet -> the items of the quarantine that it lay in.
     """
 
     message: Message
@@ -52,6 +53,7 @@ class Chunk:
     column_of: Callable[[str, str], str] | None = None
     faults: Mapping[int, Sequence[RowFault]] = field(default_factory=dict)
     warnings: Sequence[RowFault] = ()
+    lay_in: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     def faults_of(self, position: int, outcome: Quarantined) -> Iterator[RowFault]:
         """Say where in the file the faults of an item are that lies in quarantine."""

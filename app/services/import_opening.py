@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from app.domain.errors import InvalidInputError
-from app.domain.imports import COLUMNS, FAULT_COLUMN, ImportSummary
+from app.domain.imports import COLUMNS, MARKS, ImportSummary
 from app.domain.mapping.field_reader import Context
 from app.domain.mapping.loading import read_mapping
 from app.domain.mapping.source_mapping import SourceMapping
@@ -106,7 +106,7 @@ class FileOpener:
                 f"{summary.mapping} makes no event. The file has: {_listed(sheet.columns)}. "
                 "文件缺少必需的列。"
             )
-        unread = [name for name in chosen.unread(sheet.columns) if name != FAULT_COLUMN]
+        unread = [name for name in chosen.unread(sheet.columns) if name not in MARKS]
         summary.columns_not_read = unread[:COLUMNS]
         store = await self._store(chosen, store_id)
         state = await asyncio.to_thread(path.stat)
@@ -148,7 +148,7 @@ class FileOpener:
 
     async def _choose(self, sheet: Sheet, store_id: str | None) -> SourceMapping:
         """Choose the known mapping that fits best; nothing is guessed where none does."""
-        columns = [name for name in sheet.columns if name != FAULT_COLUMN]
+        columns = [name for name in sheet.columns if name not in MARKS]
         known = [
             mapping
             for mapping in await self._mappings.known()
