@@ -31,7 +31,7 @@ from app.demo import tour
 from app.demo.serving import DemoError
 from app.domain.access import ALL_SCOPES, AccessKey, Scope
 from app.domain.errors import DomainError
-from app.factory import open_factory
+from app.factory import Factory, open_factory
 from app.services.access import AccessService
 from app.services.sheet_reading import SheetError
 from app.settings import Settings, describe, unknown_variables
@@ -145,8 +145,8 @@ def import_(
     files: Annotated[
         list[Path],
         typer.Argument(
-            help="Files of events (.ndjson, .json), sheets (.csv, .xlsx, .xls) or records, .gz "
-            "too; what one holds is told by its content."
+            help="Files of events (.ndjson, .json), sheets (.csv, .xlsx, .xls, .ods) or records, "
+            ".gz too; what one holds is told by its content."
         ),
     ],
     store: Annotated[
@@ -233,12 +233,15 @@ def issue(
     """Issue a key. It is shown this once: only its hash is kept."""
     scopes = _named_scopes(scope, all_scopes=all_scopes)
 
-    async def run(access: AccessService) -> None:
-        issued = await access.issue(name=name, scopes=scopes, stores=store)
+    async def run(factory: Factory) -> None:
+        issued = await factory.access.issue(name=name, scopes=scopes, stores=store)
         _say(f"Key {issued.key.key_id} for {name}; it is not shown again:")
         print(issued.token)
+        codes = issued.key.stores or frozenset()
+        for code in sorted(codes - (await factory.store_directory.get_many(codes)).keys()):
+            _say(f"There is no store {code} yet; codes count exactly as they are written.")
 
-    _with_access(run)
+    _with_factory(run)
 
 
 @keys.command("list")

@@ -60,6 +60,7 @@ from app.services.quarantine import QuarantineService
 from app.services.quarantine_runs import QuarantineRunService
 from app.services.repair_orders import RepairOrderService, TimelineService
 from app.services.replays import ReplayService
+from app.services.returned_rows import ReturnedRows
 from app.services.row_reading import RowReader
 from app.services.sandbox import SandboxService
 from app.services.split_customers import SplitCustomerService
@@ -251,7 +252,12 @@ class Factory:
             max_line=self.settings.max_line_bytes,
             chunk_events=min(CHUNK_EVENTS, self.settings.max_batch),
         )
-        return ImportService(self._import_repository, ingest=self.ingest, opener=opener)
+        return ImportService(
+            self._import_repository,
+            ingest=self.ingest,
+            opener=opener,
+            returned=ReturnedRows(self._quarantine_repository, self.time_source),
+        )
 
     @cached_property
     def inbox(self) -> InboxService:

@@ -104,8 +104,9 @@ TAGS: Final = (
 
 DESCRIPTION: Final = """\
 The after-sales desk of a car dealership (4S店) as a service: it takes the facts that the
-workshop's DMS already knows, watches every promise that the shop made, says so the moment one is
-about to break, and turns the same facts into KPIs that open down to the repair orders behind them.
+workshop's DMS already knows, watches every promise that the shop made, says so the moment a
+call or an answer is overdue, and turns the same facts into KPIs that open down to the repair
+orders behind them.
 
 - **Errors** are problem details (RFC 9457, `application/problem+json`); 422 lists each fault with
   a JSON pointer.

@@ -76,7 +76,7 @@ async def import_files(factory: Factory, wanted: Wanted) -> int:
             try:
                 report = opened.enter_context(await _import_file(factory, path, wanted))
             except (UnreadableFileError, DomainError, OSError) as error:
-                failures.append((path, str(error) or type(error).__name__))
+                failures.append((path, _why(error)))
             else:
                 reports.append(report)
         if wanted.report is not None:
@@ -197,6 +197,19 @@ def _rate(progress: imports.Progress, begin: float) -> float:
 # The report
 
 
+def _why(error: Exception) -> str:
+    """Say why nothing of a file was read."""
+    match error:
+        case FileNotFoundError():
+            return f"There is no file {error.filename}. 找不到文件。"
+        case IsADirectoryError():
+            return f"{error.filename} is a folder: name the files in it. 这是文件夹，请指定文件。"
+        case PermissionError():
+            return f"{error.filename} may not be read by this account. 没有读取权限。"
+        case _:
+            return str(error) or type(error).__name__
+
+
 def _print_json(reports: Sequence[ImportReport], failures: Sequence[tuple[Path, str]]) -> None:
     files = [*map(ImportReport.as_dict, reports)]
     failed = [{"file": path.name, "problem": problem} for path, problem in failures]
@@ -209,7 +222,7 @@ def _print(reports: Sequence[ImportReport], failures: Sequence[tuple[Path, str]]
     for report in reports:
         _print_report(console, report)
     for path, problem in failures:
-        console.print(Text(path.name, "bold"))
+        console.print(Text(path.name or str(path), "bold"))
         console.print(Text(f"  not read: {problem}", "red"))
     if any(report.counts.accepted for report in reports if not report.dry_run):
         console.print(
@@ -240,6 +253,8 @@ def _print_report(console: Console, report: ImportReport) -> None:
     for problem in (summary.problem, report.stopped):
         if problem is not None:
             console.print(Text(f"  {problem}", "red"))
+    if summary.columns_not_read:
+        _say(console, f"columns not read 未读取的列: {', '.join(summary.columns_not_read)}")
     if counts.warnings:
         _print_warnings(console, report)
     if summary.by_reason:

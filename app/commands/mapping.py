@@ -197,7 +197,8 @@ def _choose(
             listed = ", ".join(sheet.columns)
             _fail(
                 f"No mapping fits {file.name}: none finds all that it needs and {FITS_FROM:.0%} "
-                f"of the columns.\nThe file's columns are: {listed}.\n"
+                f"of the columns.\nThe file's columns are: {listed}. If they look wrong, save the "
+                "file as CSV UTF-8.\n"
                 f"Draft one: servicelane mapping draft {file} > mapping.yaml"
             )
     return fit[0], f"best fit: {fit[1]:.0%} of the columns"
@@ -222,10 +223,13 @@ def _as_text(check: MappingCheck, file: Path, remark: str, first: int) -> None:
             "mapping ", (mapping.source, "bold"), f" version {mapping.version} ({remark})"
         )
     )
-    if check.unread:
-        console.print(Text(f"not read: {', '.join(check.unread)}", style="dim"))
-    if check.absent:
-        console.print(Text(f"not in the file: {', '.join(check.absent)}", style="dim"))
+    for words, names, style in (
+        ("not read", check.unread, "dim"),
+        ("not in the file", check.absent, "dim"),
+        ("not read, though it has the same columns", check.others, "yellow"),
+    ):
+        if names:
+            console.print(Text(f"{words}: {', '.join(names)}", style=style))
     faulty = 0
     for position, row in enumerate(check.rows()):
         if row.faults:
@@ -318,6 +322,7 @@ def _as_json(check: MappingCheck, file: Path, remark: str, first: int) -> None:
         },
         "not_read": check.unread,
         "not_in_the_file": check.absent,
+        "other_tables": check.others,
         "rows": rows,
         "summary": {
             "rows": summary.rows,

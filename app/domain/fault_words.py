@@ -13,6 +13,7 @@ IN_CHINESE: Final[Mapping[str, str]] = {
     "counted-as-other": "不在已知范围内，按“其他”计。",
     "differs-in-group": "同一工单的各行内容不一致，取第一行。",
     "digits-lost": "数字过长，末尾几位已丢失，请把该列设为文本后重新导出。",
+    "ended-before-opened": "结算或交车时间早于开单时间，请检查。",
     "error-cell": "公式没有结果，请改正公式，或打开文件重新保存。",
     "identity-conflict": "同一编号已有不同内容。",
     "missing": "必填，不能为空。",
@@ -36,6 +37,7 @@ IN_CHINESE: Final[Mapping[str, str]] = {
     "too-long": "内容过长。",
     "too-short": "内容不能为空。",
     "unknown-store": "没有这个门店。",
+    "unreadable-row": "该行格式有误：单元格数与表头不符，或不是有效的数据，请检查该行。",
     "unmatched-value": "字段映射中没有这个值，请改正，或请信息员补充映射。",
 }
 """Code of a fault -> what is wrong, and where it is plain, what to write instead."""

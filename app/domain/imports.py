@@ -16,7 +16,13 @@ import msgspec
 from app.domain.events.envelope import Reason
 
 FAULT_COLUMN: Final = "错误 Faults"
-"""What a returned sheet has more than the one that was put in; never read."""
+"""What is wrong with a row of a returned sheet; never read."""
+
+ITEM_COLUMN: Final = "隔离编号 Item"
+"""The items of the quarantine that the row lies in; put in again, it takes their place."""
+
+MARKS: Final = (FAULT_COLUMN, ITEM_COLUMN)
+"""What a returned sheet has more than the one that was put in."""
 
 DONE: Final = "done"
 FAULTS: Final = "faults"
@@ -30,6 +36,9 @@ MARKER: Final = ".done"
 
 EXAMPLES: Final = 20
 """Faults that a summary shows."""
+
+COLUMNS: Final = 50
+"""Columns without a use that a summary names."""
 
 _UNFINISHED: Final = (
     ".part",
@@ -131,6 +140,7 @@ class ImportSummary(msgspec.Struct, omit_defaults=True):
         by_reason: Reason code -> how many faults.
         examples: The first faults, in order of rows.
         problem: Why it ended early or could not be read at all, in words.
+        columns_not_read: The first columns of the file that the mapping doesn't read.
     """
 
     format: str | None = None
@@ -140,6 +150,7 @@ class ImportSummary(msgspec.Struct, omit_defaults=True):
     examples: list[ImportExample] = msgspec.field(default_factory=list)
     problem: str | None = None
     seconds: float = 0.0
+    columns_not_read: list[str] = msgspec.field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:

@@ -1,13 +1,13 @@
 """Files come back as they were put in, with the faults marked in their rows.
 
-A sheet gets one more column, and in a workbook colours and comments; lines of JSON get a file
+A sheet gets two more columns, and in a workbook colours and comments; lines of JSON get a file
 beside them that names line, pointer and reason. What is corrected there can be put in again as a
-whole: the rows that were fine are known, and the added column is not read. Blocks; called in
-threads.
+whole: the rows that were fine are known, what is said of faults is not read, and the items of the
+quarantine that a row lay in are let go (`returned_rows.py`). Blocks; called in threads.
 """
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 from openpyxl.worksheet.worksheet import Worksheet
 
 from app.domain.fault_words import in_both_languages
-from app.domain.imports import FAULT_COLUMN, FAULTS
+from app.domain.imports import FAULT_COLUMN, FAULTS, MARKS
 from app.services import inbox_folder
 from app.services.import_reading import FileFormat
 from app.services.import_report import FaultLog, ImportReport, RowFault
@@ -35,6 +35,7 @@ from app.services.sheet_reading.content import Source
 
 AUTHOR: Final = "Servicelane"
 _LIST: Final = ".faults.ndjson"
+_ROW: Final = "整行 Row"
 _RED: Final = PatternFill("solid", fgColor="FFC7CE")
 _NONE: Final = PatternFill()
 _BOLD: Final = Font(bold=True)
@@ -61,7 +62,7 @@ def return_with_faults(taken: Path, folder: Path, report: ImportReport) -> Path:
         suffix = _LIST
     else:
         try:
-            suffix = mark(taken, report.faults, draft)
+            suffix = mark(taken, report, draft)
         except (SheetError, csv.Error):
             # it breaks off in the middle: there is no whole sheet to return
             _list_faults(report.faults, draft)
@@ -73,14 +74,14 @@ def return_with_faults(taken: Path, folder: Path, report: ImportReport) -> Path:
     return target
 
 
-def mark(path: Path, faults: FaultLog, target: Path) -> str:
-    """Write a copy of a sheet with its faults marked.
+def mark(path: Path, report: ImportReport, target: Path) -> str:
+    """Write a copy of a file with the faults of its sheet marked.
 
     Returns:
         The ending that fits the copy: `.csv`, or `.xlsx` of everything else.
     """
-    with open_sheet(path) as sheet:
-        by_row = _Faults(faults)
+    with open_sheet(path, sheet=report.sheet, header_row=report.header_row) as sheet:
+        by_row = _Faults(report.faults)
         if sheet.format == "csv":
             _mark_separated(path, sheet, by_row, target)
             return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
@@ -138,9 +139,24 @@ def _listed(fault: RowFault) -> Mapping[str, Any]:
 def _said(faults: Sequence[RowFault]) -> str:
     """Say all that is wrong in a row; never begins like a formula."""
     return "; ".join(
-        f"[{fault.place or fault.reason}] {in_both_languages(fault.code, fault.detail)}"
+        f"[{fault.place or _ROW}] {in_both_languages(fault.code, fault.detail)}"
         for fault in faults
     )
+
+
+def _marks(faults: Sequence[RowFault]) -> tuple[str, str]:
+    """Say of a row what is wrong, and the items of the quarantine that it lies in."""
+    items = dict.fromkeys(fault.quarantine_id for fault in faults if fault.quarantine_id)
+    return _said(faults), ", ".join(items)
+
+
+def _places_of_marks(columns: Mapping[str, int], free: int) -> list[int]:
+    """Give the places of the columns that are added: those of an earlier return, or behind all."""
+    places = []
+    for name in MARKS:
+        places.append(columns.get(name, free))
+        free += name not in columns
+    return places
 
 
 # Separated values
@@ -155,21 +171,28 @@ def _mark_separated(path: Path, sheet: Sheet, faults: _Faults, target: Path) -> 
             first = beginning.readline()
         end = "\r\n" if first.endswith("\r\n") or not first.endswith("\n") else "\n"
         writer = csv.writer(copy, delimiter=delimiter, lineterminator=end)
-        place: int | None = None
+        places: list[int] = []
+        marked = False
         for number, cells in enumerate(csv.reader(source, delimiter=delimiter), 1):
             if number == sheet.header_row:
-                place = cells.index(FAULT_COLUMN) if FAULT_COLUMN in cells else len(cells)
-                _put(cells, place, FAULT_COLUMN)
-            elif place is not None:
-                said = _said(faults.of(number))
-                if said or len(cells) > place:
-                    _put(cells, place, said)
+                marked = FAULT_COLUMN in cells
+                heading = {name: place for place, name in enumerate(cells)}
+                places = _places_of_marks(heading, len(cells))
+                _put(cells, places, MARKS)
+            elif places:
+                found = faults.of(number)
+                if len(cells) > places[0] and not marked:
+                    # it has more cells than the heading: none is lost
+                    cells[places[0] : places[0]] = _marks(found)
+                elif found or len(cells) > places[0]:
+                    _put(cells, places, _marks(found))
             writer.writerow(cells)
 
 
-def _put(cells: list[str], place: int, text: str) -> None:
-    cells += [""] * (place + 1 - len(cells))
-    cells[place] = text
+def _put(cells: list[str], places: Sequence[int], texts: Sequence[str]) -> None:
+    cells += [""] * (max(places) + 1 - len(cells))
+    for place, text in zip(places, texts, strict=True):
+        cells[place] = text
 
 
 # Workbooks
@@ -183,15 +206,16 @@ def _mark_in_place(path: Path, sheet: Sheet, faults: _Faults, target: Path) -> N
         _write_anew(sheet, faults, target)
         return
     columns = dict(zip(sheet.columns, sheet.places, strict=True))
-    place = columns.get(FAULT_COLUMN, page.max_column)
-    heading = page.cell(sheet.header_row, place + 1, FAULT_COLUMN)
-    heading.font = _BOLD
+    places = _places_of_marks(columns, page.max_column)
+    for name, place in zip(MARKS, places, strict=True):
+        page.cell(sheet.header_row, place + 1, name).font = _BOLD
     if FAULT_COLUMN in columns:
-        _wipe(page, sheet.header_row, place + 1)
+        _wipe(page, sheet.header_row, {place + 1 for place in places})
     comments = 0
     for row, found in faults.rest():
-        cell = page.cell(row, place + 1, clean_text(_said(found)))
-        cell.fill = _RED
+        for place, text in zip(places, _marks(found), strict=True):
+            page.cell(row, place + 1, clean_text(text))
+        page.cell(row, places[0] + 1).fill = _RED
         for fault in found:
             if fault.column not in columns:
                 continue
@@ -212,17 +236,17 @@ def _loaded(path: Path) -> Workbook | None:
         return None
 
 
-def _wipe(page: Worksheet, header_row: int, place: int) -> None:
+def _wipe(page: Worksheet, header_row: int, places: Collection[int]) -> None:
     """Take away what an earlier return has marked."""
     for cells in page.iter_rows(min_row=header_row + 1):
         for cell in cells:
             if not isinstance(cell, SheetCell):
                 continue
             marked = cell.comment is not None and cell.comment.author == AUTHOR
-            if marked or cell.column == place:
+            if marked or cell.column in places:
                 cell.fill = _NONE
                 cell.comment = None
-            if cell.column == place:
+            if cell.column in places:
                 cell.value = None
 
 
@@ -231,16 +255,15 @@ def _write_anew(sheet: Sheet, faults: _Faults, target: Path) -> None:
     workbook = Workbook(write_only=True)
     page = workbook.create_sheet("Faults")
     columns = dict(zip(sheet.columns, sheet.places, strict=True))
-    place = columns.get(FAULT_COLUMN, max(sheet.places, default=-1) + 1)
+    places = _places_of_marks(columns, max(sheet.places, default=-1) + 1)
     header_row = sheet.header_row or 1
     for above in sheet.above:
         page.append([text_cell(page, value) for value in above])
     for _ in range(len(sheet.above), header_row - 1):
         page.append([])
-    names: list[Any] = [None] * (place + 1)
-    for name, at in columns.items():
+    names: list[Any] = [None] * (max(*places, *columns.values()) + 1)
+    for name, at in (*columns.items(), *zip(MARKS, places, strict=True)):
         names[at] = name
-    names[place] = FAULT_COLUMN
     page.append([text_cell(page, name, bold=True) for name in names])
     written, comments = header_row, 0
     for row in sheet.rows():
@@ -248,9 +271,11 @@ def _write_anew(sheet: Sheet, faults: _Faults, target: Path) -> None:
             page.append([])
         written = row.number
         found = faults.of(row.number)
-        cells: list[Any] = [text_cell(page, value) for value in _filled(row, columns, place)]
+        cells: list[Any] = [text_cell(page, value) for value in _filled(row, columns, places)]
         if found:
-            cells[place] = text_cell(page, _said(found), red=True)
+            said, items = _marks(found)
+            cells[places[0]] = text_cell(page, said, red=True)
+            cells[places[1]] = text_cell(page, items)
         for fault in found:
             if fault.column in columns:
                 comments += 1
@@ -263,14 +288,15 @@ def _write_anew(sheet: Sheet, faults: _Faults, target: Path) -> None:
     workbook.save(target)
 
 
-def _filled(row: Row, columns: Mapping[str, int], place: int) -> list[Any]:
+def _filled(row: Row, columns: Mapping[str, int], places: Sequence[int]) -> list[Any]:
     """Give the cells of a row; what was merged from above stands in each row of its own."""
-    width = max(place + 1, len(row.raw))
+    width = max(max(places) + 1, len(row.raw))
     cells: list[Any] = [*row.raw, *[None] * (width - len(row.raw))]
     for name, at in columns.items():
         if cells[at] in {None, ""}:
             cells[at] = row.cells.get(name)
-    cells[place] = None
+    for place in places:
+        cells[place] = None
     return cells
 
 

@@ -40,6 +40,7 @@ class Chunk:
         column_of: Event type and pointer into the event -> the column that it was read from.
         faults: Position of an item that is a row -> what is wrong with its cells.
         warnings: Of rows that were read but deserve a look.
+        lay_in: Row of a returned sheet -> the items of the quarantine that it lay in.
     """
 
     message: Message
@@ -52,6 +53,7 @@ class Chunk:
     column_of: Callable[[str, str], str] | None = None
     faults: Mapping[int, Sequence[RowFault]] = field(default_factory=dict)
     warnings: Sequence[RowFault] = ()
+    lay_in: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     def faults_of(self, position: int, outcome: Quarantined) -> Iterator[RowFault]:
         """Say where in the file the faults of an item are that lies in quarantine."""
@@ -115,9 +117,13 @@ class ChunkSource(Protocol):
 
     Attributes:
         unit: `bytes` or `rows`.
+        sheet: The sheet that was asked for; None: none, it is found by itself.
+        header_row: The row of the heading, likewise.
     """
 
     unit: str
+    sheet: str | None
+    header_row: int | None
 
     @property
     def total(self) -> int | None:
@@ -137,6 +143,8 @@ class EventChunks:
     """The events of a file of JSON, as a `ChunkSource`."""
 
     unit = "bytes"
+    sheet: str | None = None
+    header_row: int | None = None
 
     def __init__(self, file: JsonFile, *, size: int) -> None:
         self._file = file

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from app.domain.errors import InvalidInputError
-from app.domain.imports import FAULT_COLUMN, ImportSummary
+from app.domain.imports import COLUMNS, MARKS, ImportSummary
 from app.domain.mapping.field_reader import Context
 from app.domain.mapping.loading import read_mapping
 from app.domain.mapping.source_mapping import SourceMapping
@@ -106,6 +106,8 @@ class FileOpener:
                 f"{summary.mapping} makes no event. The file has: {_listed(sheet.columns)}. "
                 "文件缺少必需的列。"
             )
+        unread = [name for name in chosen.unread(sheet.columns) if name not in MARKS]
+        summary.columns_not_read = unread[:COLUMNS]
         store = await self._store(chosen, store_id)
         state = await asyncio.to_thread(path.stat)
         context = Context(
@@ -146,7 +148,7 @@ class FileOpener:
 
     async def _choose(self, sheet: Sheet, store_id: str | None) -> SourceMapping:
         """Choose the known mapping that fits best; nothing is guessed where none does."""
-        columns = [name for name in sheet.columns if name != FAULT_COLUMN]
+        columns = [name for name in sheet.columns if name not in MARKS]
         known = [
             mapping
             for mapping in await self._mappings.known()
@@ -157,8 +159,9 @@ class FileOpener:
         if fit is None:
             raise UnreadableFileError(
                 f"No known mapping fits the columns {_listed(columns)}.{_nearest(known, columns)} "
-                "Make one with `servicelane mapping draft FILE`, and give it with --mapping or as "
-                "mapping.yaml in the store's folder. 没有适用的字段映射，请先生成并核对映射文件。"
+                f"{_garbled(sheet)}Make one with `servicelane mapping draft FILE`, and give it "
+                "with --mapping or as mapping.yaml in the store's folder. "
+                "没有适用的字段映射，请先生成并核对映射文件。"
             )
         return fit[0]
 
@@ -203,6 +206,16 @@ def _nearest(known: Sequence[SourceMapping], columns: Sequence[str]) -> str:
     return (
         f" The nearest, {source}, finds {100 * shares[source]:.0f} % of its columns; it is used "
         f"where it is asked for: --mapping {source}."
+    )
+
+
+def _garbled(sheet: Sheet) -> str:
+    """Say what odd names come from; GB18030 reads nearly all that was written in another way."""
+    if sheet.encoding != "gb18030":
+        return ""
+    return (
+        "If these names look wrong, the file is in another encoding: save it as CSV UTF-8. "
+        "若列名是乱码，请另存为 UTF-8 编码的 CSV。 "
     )
 
 

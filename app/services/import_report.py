@@ -96,6 +96,8 @@ class ImportReport:
         summary: Of the whole file.
         by_store: Code -> the store's part; "" is that of no known store.
         reached: The last row that was dealt with.
+        sheet: The sheet of the file that its mapping names.
+        header_row: The row of the heading, likewise.
         stopped: Why it did not come to the end though the file can be read; None if it did.
         import_ids: Where it is on record, by store.
     """
@@ -108,6 +110,8 @@ class ImportReport:
     by_store: dict[str, ImportSummary] = field(default_factory=dict)
     faults: FaultLog = field(default_factory=FaultLog)
     reached: int = 0
+    sheet: str | None = None
+    header_row: int | None = None
     stopped: str | None = None
     import_ids: dict[str, str] = field(default_factory=dict)
     _last_row: dict[str, int] = field(default_factory=dict)
@@ -125,7 +129,11 @@ class ImportReport:
     def of_store(self, store_id: str) -> ImportSummary:
         """The part of a store, made when it is first asked for."""
         if store_id not in self.by_store:
-            self.by_store[store_id] = ImportSummary(self.summary.format, self.summary.mapping)
+            self.by_store[store_id] = ImportSummary(
+                self.summary.format,
+                self.summary.mapping,
+                columns_not_read=self.summary.columns_not_read,
+            )
         return self.by_store[store_id]
 
     def count(self, outcome: Outcome, store_id: str, *, row: int) -> None:
@@ -189,6 +197,7 @@ class ImportReport:
                 store_id: msgspec.to_builtins(part.counts)
                 for store_id, part in self.by_store.items()
             },
+            "columns_not_read": self.summary.columns_not_read,
             "reached_row": self.reached,
             "stopped": self.stopped,
             "imports": self.import_ids,

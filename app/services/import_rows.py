@@ -5,6 +5,7 @@ like an event that can't be read.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,14 +16,17 @@ import orjson
 from app.domain.events.envelope import Reason
 from app.domain.events.item import Item
 from app.domain.events.wire import STRUCTURED, Message
-from app.domain.imports import FAULT_COLUMN
+from app.domain.imports import ITEM_COLUMN, MARKS
 from app.domain.mapping.field_reader import Context
 from app.domain.mapping.row_item import rejected_row, row_item, uses_file_time
 from app.domain.mapping.source_mapping import CellFault, MappedRow, SourceMapping
 from app.services.import_chunks import Chunk, chunks_of
 from app.services.import_reading import UnreadableFileError
 from app.services.import_report import RowFault
+from app.services.mappings import also_fits
 from app.services.sheet_reading import Row, Sheet, SheetError
+
+_ITEM: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class RowChunks:
@@ -36,10 +40,13 @@ class RowChunks:
         self._context = context
         self._file_size = file_size
         self._uses_file_time = uses_file_time(mapping.model.model_dump())
+        self.sheet = mapping.sheet
+        self.header_row = mapping.header_row
         in_rows = sheet.total_rows is not None
         self.unit = "rows" if in_rows else "bytes"
         self.total: int | None = sheet.total_rows if in_rows else file_size
         self._rows_read = 0
+        self._lay_in: dict[int, Sequence[str]] = {}
         mapped = mapping.read_all(self._rows(), context=context)
         self._mapped = chunks_of(mapped, lambda row: len(row.events), size)
 
@@ -47,14 +54,19 @@ class RowChunks:
         """Read the next chunk."""
         try:
             mapped = next(self._mapped, None)
+            others = also_fits(self._mapping, self._sheet) if mapped is None else ()
         except SheetError as error:
             raise unreadable(error) from None
+        if others:
+            raise UnreadableFileError(_not_read(self._sheet, others))
         return None if mapped is None else self._chunk(mapped)
 
     def _rows(self) -> Iterator[Row]:
-        marked = FAULT_COLUMN in self._sheet.columns
+        marked = not set(MARKS).isdisjoint(self._sheet.columns)
         for row in self._sheet.rows():
             self._rows_read += 1
+            if marked and (items := _ITEM.findall(str(row.cells.get(ITEM_COLUMN, "")))):
+                self._lay_in[row.number] = items
             yield _without_marks(row) if marked else row
 
     def _chunk(self, mapped: Sequence[MappedRow]) -> Chunk:
@@ -65,6 +77,7 @@ class RowChunks:
         faults: dict[int, list[RowFault]] = {}
         warnings: list[RowFault] = []
         cells: dict[int, Mapping[str, Any]] = {}
+        lay_in: dict[int, list[str]] = {}
         source, store_id = self._mapping.source, self._context.store_id
         file_time = self._context.file_time if self._uses_file_time else None
         for one in mapped:
@@ -73,6 +86,10 @@ class RowChunks:
                 parts.append(orjson.dumps(event, default=str))
                 rows.append(one.number)
             cells[one.number] = one.rows[0].cells
+            if items_before := [
+                item for row in one.rows for item in self._lay_in.pop(row.number, ())
+            ]:
+                lay_in[one.number] = items_before
             if one.faults:
                 position = len(items)
                 item = row_item(
@@ -106,6 +123,7 @@ class RowChunks:
             column_of=self._column_of,
             faults=faults,
             warnings=warnings,
+            lay_in=lay_in,
         )
 
     def _column_of(self, event_type: str, pointer: str) -> str:
@@ -137,9 +155,18 @@ def unreadable(error: SheetError) -> UnreadableFileError:
     return UnreadableFileError(f"{error} {_IN_CHINESE.get(error.code, '')}".rstrip())
 
 
+def _not_read(sheet: Sheet, others: Sequence[str]) -> str:
+    names = ", ".join(f"“{name}”" for name in others)
+    read = "one table" if sheet.name is None else f"sheet “{sheet.name}”"
+    return (
+        f"Only {read} was read. The file has more with the same columns: {names}. Save each as a "
+        f"file of its own, and import that. {names} 未读取，请分别另存为单独的文件后导入。"
+    )
+
+
 def _without_marks(row: Row) -> Row:
-    """Leave out the column that a returned sheet has more than the one that was put in."""
-    cells = {name: cell for name, cell in row.cells.items() if name != FAULT_COLUMN}
+    """Leave out the columns that a returned sheet has more than the one that was put in."""
+    cells = {name: cell for name, cell in row.cells.items() if name not in MARKS}
     return dataclasses.replace(row, cells=cells)
 
 
@@ -164,6 +191,7 @@ _IN_CHINESE: Final = {
     "truncated": "文件不完整，请重新发送。",
     "wrong-charset": "文件编码无法识别，请另存为 UTF-8 编码的 CSV。",
     "not-a-table": "文件不是表格，请导出为 .xlsx 或 .csv。",
+    "archive": "压缩包请先解压，再放入其中的文件。",
     "no-such-sheet": "找不到指定的工作表。",
     "no-heading": "找不到表头行。",
     "line-too-long": "行过长，文件可能不是表格。",

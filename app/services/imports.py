@@ -37,6 +37,7 @@ from app.services.import_reading import UnreadableFileError
 from app.services.import_report import ImportReport
 from app.services.incoming import Incoming
 from app.services.ingest import IngestService
+from app.services.returned_rows import ReturnedRows
 from app.services.taken import Taken
 from app.services.units import DealtWith, Duplicate, Quarantined
 
@@ -68,7 +69,7 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-Take = Callable[[Incoming], Awaitable[Taken]]
+Take = Callable[[Incoming, Chunk], Awaitable[Taken]]
 
 
 def _say_nothing(_: Progress) -> None:
@@ -84,11 +85,13 @@ class ImportService:
         *,
         ingest: IngestService,
         opener: FileOpener,
+        returned: ReturnedRows,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._repository = repository
         self._ingest = ingest
         self._opener = opener
+        self._returned = returned
         self._patience = patience_seconds
 
     async def import_file(
@@ -127,10 +130,11 @@ class ImportService:
                 source = await self._opener.open(
                     path, opened, store_id=store_id, mapping=mapping, summary=report.summary
                 )
-                take: Take = self._ingest.take
+                report.sheet, report.header_row = source.sheet, source.header_row
+                take: Take = partial(self._take, principal=principal)
                 if dry_run:
                     earlier = opened.enter_context(Earlier())
-                    take = partial(self._ingest.try_out, earlier=earlier)
+                    take = partial(self._try_out, earlier=earlier)
                 await self._take_all(source, report, principal, take, progress)
         except BaseException:
             report.close()
@@ -216,6 +220,14 @@ class ImportService:
             # a thread can't be stopped, and the file must not be closed under it
             await asyncio.gather(reading, return_exceptions=True)
 
+    async def _take(self, incoming: Incoming, chunk: Chunk, *, principal: Principal) -> Taken:
+        taken = await self._ingest.take(incoming)
+        await self._returned.let_go(chunk, taken, principal=principal)
+        return taken
+
+    async def _try_out(self, incoming: Incoming, _: Chunk, *, earlier: Earlier) -> Taken:
+        return await self._ingest.try_out(incoming, earlier)
+
     async def _read(self, source: ChunkSource, principal: Principal) -> "_Read | None":
         """Read the next chunk, at the door too; None at the end of the file."""
         chunk = await asyncio.to_thread(source.take)
@@ -245,7 +257,7 @@ class ImportService:
             incoming, read.incoming = read.incoming, None  # a second try begins anew
             if incoming is None:
                 incoming = await self._ingest.read(chunk.message, principal=principal)
-            return await take(incoming)
+            return await take(incoming, chunk)
 
         return await self._patiently(do, Progress(chunk.done, None, "", chunk.last_row), progress)
 

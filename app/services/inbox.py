@@ -116,6 +116,8 @@ class InboxService:
                 files = await _on_disk(inbox_folder.list_files, folder)
                 seen.update(file.path for file in files)
                 dealt += await self._do_folder(folder, [f for f in files if self._is_whole(f)])
+                if folder != self._inbox:
+                    await self._tell_of_others(folder)
                 self._note_well(folder)
             except _TROUBLES as error:
                 self._note_trouble(folder, error)
@@ -177,6 +179,11 @@ class InboxService:
                 continue
             dealt += 1
         return dealt
+
+    @staticmethod
+    async def _tell_of_others(folder: Path) -> None:
+        for name in await _on_disk(inbox_folder.tell_of_others, folder):
+            logger.warning("inbox: no file, left where it is", folder=folder.name, name=name)
 
     async def _take(self, claim: FileImport, file: Seen) -> Path | None:
         """Move a claimed file into `working/`.

@@ -34,6 +34,11 @@ from app.domain.imports import (
 )
 
 ORIGINALS: Final = "originals"
+_NEVER_TAKEN: Final = (
+    "This is no file, but a folder or a link, and is left where it is. Put the files themselves "
+    "into the store's folder.\n"
+    "这是文件夹或快捷链接，不会被读取。请把文件直接放入门店文件夹。"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,33 @@ def list_files(folder: Path) -> list[Seen]:
         if stat.S_ISREG(state.st_mode)
     ]
     return sorted(seen, key=lambda file: (file.modified_ns, file.path.name))
+
+
+def tell_of_others(folder: Path) -> list[str]:
+    """Put a word into `faults/` about what lies in a folder and is never taken: folders, links.
+
+    It is said once, and again when what it is about has changed.
+
+    Returns:
+        Of what it was said now.
+    """
+    told: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name in OWN_FOLDERS or is_left_alone(entry.name):
+                continue
+            with suppress(FileNotFoundError):
+                state = entry.stat(follow_symlinks=False)
+                note = folder / FAULTS / f"{entry.name}.txt"
+                if stat.S_ISREG(state.st_mode) or (
+                    note.exists() and note.stat().st_mtime_ns >= state.st_mtime_ns
+                ):
+                    continue
+                note.parent.mkdir(exist_ok=True)
+                text = f"{entry.name}\n\n{_NEVER_TAKEN}\n"
+                note.write_text(text, encoding="utf-8-sig", newline="\r\n")
+                told.append(entry.name)
+    return told
 
 
 def list_working(folder: Path) -> list[str]:

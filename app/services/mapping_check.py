@@ -13,8 +13,8 @@ from app.domain.errors import Fault
 from app.domain.events.envelope import Rejected
 from app.domain.events.form import Limits
 from app.domain.events.parse import parse_event
-from app.domain.mapping.field_reader import find_column
 from app.domain.mapping.source_mapping import CellFault, Context, MappedRow, SourceMapping
+from app.services.mappings import also_fits
 from app.services.sheet_reading import Sheet, open_sheet
 
 _SECRET: Final = b"no event of a check is kept"
@@ -63,13 +63,7 @@ class MappingCheck:
     @property
     def unread(self) -> list[str]:
         """The columns of the file that the mapping doesn't read."""
-        cells = dict.fromkeys(self.sheet.columns, "")
-        read = {
-            found
-            for name in self.mapping.names
-            if (found := find_column(cells, (name,))) is not None
-        }
-        return [column for column in self.sheet.columns if column not in read]
+        return self.mapping.unread(self.sheet.columns)
 
     @property
     def absent(self) -> list[str]:
@@ -79,6 +73,11 @@ class MappingCheck:
     def column_of(self, event_type: str, pointer: str) -> str:
         """Return the column of the file that a part of an event is read from."""
         return self.mapping.column_of(event_type, pointer, self.sheet.columns)
+
+    @property
+    def others(self) -> list[str]:
+        """The other tables of the file that the mapping would read, and which are not read."""
+        return also_fits(self.mapping, self.sheet)
 
     def rows(self) -> Iterator[MappedRow]:
         """Read all rows; what the catalogue would refuse is a fault of its cell, too."""

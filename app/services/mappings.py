@@ -19,6 +19,7 @@ from app.domain.mapping.loading import read_mapping
 from app.domain.mapping.source_mapping import SourceMapping
 from app.domain.mapping.stored import StoredMapping
 from app.domain.pages import Page, PageRequest, page_of
+from app.services.sheet_reading import Sheet
 from app.services.time_source import TimeSource
 
 _log = structlog.get_logger(__name__)
@@ -56,6 +57,20 @@ def best_fit(
     shares = [(mapping.share_of(columns), len(mapping.columns), mapping) for mapping in mappings]
     share, _, mapping = max(shares, key=lambda found: found[:2], default=(0.0, 0, None))
     return None if mapping is None or share < FITS_FROM else (mapping, share)
+
+
+def also_fits(mapping: SourceMapping, sheet: Sheet) -> list[str]:
+    """Name the other tables of a file that the mapping would read as it reads this one.
+
+    Whoever puts a month into each sheet means all of them; a sheet of notes or sums is no table
+    that the mapping fits.
+    """
+    least = min(FITS_FROM, mapping.share_of(sheet.columns))
+    return [
+        name
+        for name, columns in sheet.others().items()
+        if not mapping.missing(columns) and mapping.share_of(columns) >= least
+    ]
 
 
 class MappingDirectory:

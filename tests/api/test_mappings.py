@@ -66,6 +66,16 @@ async def test_a_mapping_is_stored_shown_and_listed(client: httpx.AsyncClient) -
     assert (await client.get(PATH, params={"version": 3})).status_code == 404
 
 
+async def test_the_mapping_that_the_document_shows_can_be_stored(
+    client: httpx.AsyncClient,
+) -> None:
+    document = (await client.get("/openapi.json")).json()
+    operation = document["paths"]["/v1/mappings/{source}"]["put"]
+    path = next(each for each in operation["parameters"] if each["name"] == "source")["example"]
+    shown = operation["requestBody"]["content"]["application/yaml"]["example"]
+    assert (await put(client, shown.encode(), f"/v1/mappings/{path}")).status_code == 201
+
+
 async def test_a_version_never_changes(client: httpx.AsyncClient) -> None:
     assert (await put(client, text(5))).status_code == 201
     changed = await put(client, text(5, title="other"))

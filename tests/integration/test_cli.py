@@ -196,6 +196,7 @@ def test_keys_are_issued_listed_and_revoked(database_url: str) -> None:
     token = issued.out.strip()
     assert token.startswith("sl_")
     assert token not in listed.out
+    assert "There is no store SH01 yet" in issued.err
     for shown in ("工单系统 [dms]", "events:write, stores:read", "SH01"):
         assert shown in listed.out
     assert (unknown.code, unknown.err) == (1, "There is no key nothing.\n")

@@ -35,7 +35,7 @@ async def test_files_are_imported_with_a_report_and_an_exit_code(
         ["import", good, "--json"],
         ["import", bad, "--report", str(folder / "out.xlsx")],
         ["import", sheet, *of_sheet, "--report", str(folder / "out.json")],
-        ["import", good, str(folder / "odd.bin"), str(folder / "none.csv"), "--json"],
+        ["import", good, *(str(folder / name) for name in ("odd.bin", "none.csv", "")), "--json"],
         ["import", good, "--report", "x.doc"],
         database_url=database_url,
     )
@@ -62,7 +62,9 @@ async def test_files_are_imported_with_a_report_and_an_exit_code(
     assert (fault["row"], fault["column"], fault["value"]) == (3, "进厂时间", "昨天")
     assert told["by_store"]["S1"]["accepted"] == 3
     failed = json.loads(unread.out)["failed"]
-    assert [entry["file"] for entry in failed] == ["odd.bin", "none.csv"]
+    assert [entry["file"] for entry in failed] == ["odd.bin", "none.csv", folder.name]
+    assert failed[1]["problem"].startswith(f"There is no file {folder / 'none.csv'}.")
+    assert failed[2]["problem"].startswith(f"{folder} is a folder")
     assert ".json or .xlsx" in wrong.err
     recorded = await factory.inbox.list_page("S1", PageRequest(), state=None)
     assert len(recorded.items) == 5, "a dry run leaves no trace"
@@ -81,7 +83,8 @@ async def test_totals_and_warnings_of_a_sheet_are_told(
 ) -> None:
     sheet = folder / "月.csv"
     odd = [order(number, 维修类型="美容") for number in (2, 3)]
-    sheet.write_bytes(as_csv([order(1), *odd, ["合计", "", "", "", "", "", "541.50"]]))
+    rows = [order(1), *odd, ["合计", "", "", "", "", "", "541.50"]]
+    sheet.write_bytes(as_csv(rows).replace("里程".encode(), "出厂里程".encode(), 1))
     (ran,) = run(
         ["import", str(sheet), "--store", "S1", "--mapping", str(folder / "m.yaml")],
         database_url=database_url,
@@ -89,7 +92,9 @@ async def test_totals_and_warnings_of_a_sheet_are_told(
     assert ran.code == 0
     assert "4 rows" in ran.out
     assert "rows skipped 1, warnings 2" in ran.out
+    assert "columns not read 未读取的列: 出厂里程\n" in ran.out
     assert "2 × 维修类型, first in row 3 (美容): The value isn't known" in ran.out
     (recorded,) = (await factory.inbox.list_page("S1", PageRequest(), state=None)).items
     assert recorded.summary is not None
     assert (recorded.summary.counts.rows, recorded.summary.counts.skipped) == (4, 1)
+    assert recorded.summary.columns_not_read == ["出厂里程"]

@@ -347,7 +347,10 @@ async def test_a_mapping_is_found_by_the_columns_or_its_name_and_never_guessed(
     path.write_bytes(as_csv([order(1)]))
     odd = tmp_path / "odd.csv"
     odd.write_bytes(b"a,b\n1,2\n")
-    with pytest.raises(UnreadableFileError, match="mapping draft"):
+    with pytest.raises(UnreadableFileError, match=r"“b”\. Make one .* mapping draft"):
+        await imported(factory, odd, store_id="S1")
+    odd.write_bytes("工單號,服務顧問\n1,2\n".encode("big5"))
+    with pytest.raises(UnreadableFileError, match="若列名是乱码，请另存为 UTF-8"):
         await imported(factory, odd, store_id="S1")
     with pytest.raises(UnreadableFileError, match="No mapping of /dms/other"):
         await imported(factory, path, store_id="S1", mapping="/dms/other")

@@ -271,6 +271,28 @@ async def test_folders_that_are_no_stores_return_their_files_with_a_word(
         assert f"没有编号为“{name}”的门店" in note
 
 
+async def test_folders_and_links_are_left_and_told_of_once(factory: Factory, shop: Path) -> None:
+    inbox = watch(factory, shop.parent)
+    (shop / "三月").mkdir()
+    (shop / "三月" / "a.ndjson").write_bytes(lines([opened("R1")]))
+    (shop / "link.ndjson").symlink_to(shop / "三月" / "a.ndjson")
+    (shop / ".hidden").mkdir()
+    assert await inbox.tick() == 0
+    notes = {shop / "faults" / "三月.txt", shop / "faults" / "link.ndjson.txt"}
+    assert set((shop / "faults").iterdir()) == notes
+    said = (shop / "faults" / "三月.txt").read_text(encoding="utf-8-sig")
+    assert "请把文件直接放入门店文件夹" in said
+    assert (shop / "三月" / "a.ndjson").exists()
+    for note in notes:
+        note.write_text("read")
+    assert await inbox.tick() == 0
+    assert all(note.read_text() == "read" for note in notes), "nothing has changed"
+    later = max(note.stat().st_mtime for note in notes) + 60
+    os.utime(shop / "三月", (later, later))
+    assert await inbox.tick() == 0
+    assert (shop / "faults" / "三月.txt").read_text(encoding="utf-8-sig") == said
+
+
 async def test_an_empty_file_is_returned_with_a_word(factory: Factory, shop: Path) -> None:
     inbox = watch(factory, shop.parent)
     (shop / "a.xlsx").touch()

@@ -168,7 +168,7 @@ async def test_a_sheet_comes_back_for_its_new_faults_alone(
     await inbox.tick()
     page = openpyxl.load_workbook(shop / "faults" / "list (2).xlsx").active
     assert page is not None
-    marked = [row[-1] for row in page.iter_rows(values_only=True)]
+    marked = [row[-2] for row in page.iter_rows(values_only=True)]
     assert [bool(cell) for cell in marked] == [True, False, False, False, True]
     assert marked[0] == FAULT_COLUMN
     save_xlsx(shop / "list.xlsx", rows)

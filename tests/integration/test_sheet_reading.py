@@ -3,6 +3,7 @@
 import csv
 import gzip
 import tracemalloc
+import zipfile
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -207,6 +208,12 @@ def test_a_workbook_in_one_xml_file(tmp_path: Path) -> None:
         (5, {"工单号": "RO1", "进厂时间": None, "工时费": "#N/A"}),
     ]
     assert refusal(path, sheet="三月").code == "no-such-sheet"
+    start = XML_SPREADSHEET.rindex("<Worksheet")
+    end = XML_SPREADSHEET.index("</Workbook>")
+    more = XML_SPREADSHEET[start:end].replace("结算", "二月")
+    path.write_text(XML_SPREADSHEET[:end] + more + XML_SPREADSHEET[end:], encoding="utf-8")
+    with open_sheet(path) as sheet:
+        assert sheet.others() == {"二月": sheet.columns}
     path.write_text(XML_SPREADSHEET[:-40], encoding="utf-8")
     assert refusal(path).code == "corrupt"
 
@@ -227,6 +234,36 @@ def test_sheets_are_chosen_by_name_by_number_or_as_the_first_that_shows(tmp_path
     error = refusal(path, sheet="三月")
     assert error.code == "no-such-sheet"
     assert "一月, 二月" in str(error)
+
+
+def test_other_tables_of_a_file_are_told_of(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    first = book.worksheets[0]
+    first.title = "一月"
+    rows: list[list[Any]] = [["工单号", "顾问"], ["RO1", "A07"]]
+    for title, cells in {
+        "一月": rows,
+        "二月": [["清单", None], *rows],
+        "空": [],
+        "表头": rows[:1],
+        "说明": [["说明"], ["谁填写"]],
+        "隐藏": rows,
+    }.items():
+        page = first if title == "一月" else book.create_sheet(title)
+        for row in cells:
+            page.append(row)
+    book["隐藏"].sheet_state = "hidden"
+    path = tmp_path / "a.xlsx"
+    book.save(path)
+    with open_sheet(path) as sheet:
+        assert sheet.name == "一月"
+        assert sheet.others() == {"二月": ("工单号", "顾问"), "说明": ("说明",)}
+    with open_sheet(path, sheet="二月") as sheet:
+        assert sheet.others() == {}
+    page = "<table><tr><td>工单号<td>顾问<tr><td>RO{}<td>A07</table>"
+    path.write_text(f"<html>{page.format(1)}<p>{page.format(2)}</html>", encoding="utf-8")
+    with open_sheet(path) as sheet:
+        assert sheet.others() == {"table 2": ("工单号", "顾问")}
 
 
 def test_records_are_found_in_whatever_is_around_them(tmp_path: Path) -> None:
@@ -273,7 +310,12 @@ def test_a_line_that_is_no_record_concerns_itself_alone(tmp_path: Path) -> None:
             + "EncryptedPackage".encode("utf-16-le"),
             "encrypted",
         ),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le"),
+            "not-a-table",
+        ),
         (b"%PDF-1.7", "not-a-table"),
+        (b"Rar!\x1a\x07", "archive"),
         (b"<html><p>no table</p></html>", "not-a-table"),
         (b"<?xml version='1.0'?><Workbook/>", "not-a-table"),
         (b'{"a": 1', "corrupt"),
@@ -290,6 +332,75 @@ def test_what_is_no_table_is_told_in_a_sentence(tmp_path: Path, content: bytes, 
     assert refusal(path).code == code
 
 
+@pytest.mark.parametrize(
+    ("member", "content", "words"),
+    [
+        ("结算单.csv", "工单号,顾问\nRO1,A07\n", "a zip archive, not a table. Unpack it"),
+        ("word/document.xml", "<w:document/>", "a text document"),
+        ("xl/workbook.xml", "<workbook>", "can't be opened as a workbook"),
+    ],
+)
+def test_a_package_that_is_no_workbook_says_what_to_do(
+    tmp_path: Path, member: str, content: str, words: str
+) -> None:
+    path = tmp_path / "结算.xlsx"
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr(member, content)
+    assert words in str(refusal(path))
+
+
+def save_ods(path: Path, rows: str) -> None:
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    names = "urn:oasis:names:tc:opendocument:xmlns"
+    with zipfile.ZipFile(path, "w") as package:
+        package.writestr("mimetype", kind)
+        package.writestr(
+            "META-INF/manifest.xml",
+            f'<m:manifest xmlns:m="{names}:manifest:1.0">'
+            f'<m:file-entry m:full-path="/" m:media-type="{kind}"/></m:manifest>',
+        )
+        package.writestr(
+            "content.xml",
+            f'<office:document-content xmlns:office="{names}:office:1.0"'
+            f' xmlns:table="{names}:table:1.0" xmlns:text="{names}:text:1.0"'
+            ' xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"'
+            ">"
+            f'<office:body><office:spreadsheet><table:table table:name="结算">{rows}'
+            "</table:table></office:spreadsheet></office:body></office:document-content>",
+        )
+
+
+def test_an_open_document_is_a_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "结算.ods"
+    text = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'
+    error = (
+        '<table:table-cell office:value-type="string" office:string-value=""'
+        ' calcext:value-type="error"><text:p>#DIV/0!</text:p></table:table-cell>'
+    )
+    empty = '<table:table-cell table:number-columns-repeated="2"/>'
+    lines = [
+        "".join(map(text.format, ("工单号", "顾问", "品牌", "工时费"))),
+        text.format("RO1") + empty + error,
+    ]
+    rows = [f"<table:table-row>{line}</table:table-row>" for line in lines]
+    gap = '<table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>'
+    save_ods(path, gap.join(["", *rows]))
+    with open_sheet(path) as sheet:
+        assert (sheet.format, sheet.name, sheet.header_row) == ("ods", "结算", 4)
+        (row,) = sheet.rows()
+    assert row.number == 8
+    assert (row.cells["工单号"], row.cells["工时费"]) == ("RO1", "#DIV/0!")
+
+
+def test_a_flat_open_document_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "结算.fods"
+    path.write_text(
+        '<?xml version="1.0"?><office:document xmlns:office='
+        '"urn:oasis:names:tc:opendocument:xmlns:office:1.0"><table:table/></office:document>'
+    )
+    assert "Save it as .xlsx" in str(refusal(path))
+
+
 def test_the_place_of_an_odd_byte_is_told(tmp_path: Path) -> None:
     path = tmp_path / "broken.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 500_000 + b"\xff\x80,x\n")
@@ -303,6 +414,18 @@ def test_excel_may_name_the_delimiter(tmp_path: Path) -> None:
         assert (sheet.delimiter, sheet.encoding) == ("|", "gb18030")
         assert [(row.number, row.cells["金额"]) for row in sheet.rows()] == [(3, "1,5;2")]
     assert refusal(tmp_path).code == "not-a-table"
+
+
+def test_a_row_with_more_cells_than_the_heading_is_not_read_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("工单号,工时费,备注\nRO1,300,\nRO2,1,200,快\nRO3,300,快,,\n", encoding="utf-8")
+    with open_sheet(path) as sheet:
+        rows = list(sheet.rows())
+    assert [row.fault is None for row in rows] == [True, False, True]
+    assert "has 4 cells, but the heading 3" in str(rows[1].fault)
+    assert rows[1].raw == ["RO2", "1", "200", "快"], "it lies in quarantine as it was"
+    path.write_text("工单号,工时费\nRO1,300,快\nRO2,200,慢\n", encoding="utf-8")
+    assert read(path)[1] == {"工单号": "RO2", "工时费": "200", "column C": "慢"}
 
 
 def test_the_heading_may_be_named(tmp_path: Path) -> None:

@@ -26,6 +26,12 @@ _PAST: Final = (
 )
 """What a snapshot tells the time of: facts, so none that is still to come."""
 
+_ENDS: Final = ("settled_at", "delivered_at", "handed_over_at")
+_ENDED: Final = (
+    "The time lies before the opening: what was promised then came after the delivery, and does "
+    "not count. Check both times."
+)
+
 
 def times_to_come(payload: Payload, latest: datetime) -> Sequence[Fault]:
     """Return the facts of a snapshot that would happen later than `latest`."""
@@ -40,20 +46,30 @@ def times_to_come(payload: Payload, latest: datetime) -> Sequence[Fault]:
     ]
 
 
-def odd_promises(payload: Payload, occurred_at: datetime) -> tuple[Fault, ...]:
-    """Return the warning that an order was promised for a time before it was opened.
+def odd_times(payload: Payload, occurred_at: datetime) -> tuple[Fault, ...]:
+    """Return the warnings that something of an order lies before it was opened.
 
     Args:
         payload: Of any event.
         occurred_at: The time of the event.
     """
     if type(payload) is RepairOrderOpened:
-        opened_at: datetime | None = occurred_at
-    elif type(payload) is RepairOrderSnapshot:
-        opened_at = payload.opened_at
-    else:
+        return _odd_promise(payload.promised_at, occurred_at)
+    if type(payload) is not RepairOrderSnapshot or (opened_at := payload.opened_at) is None:
         return ()
-    if payload.promised_at is None or opened_at is None or payload.promised_at >= opened_at:
+    ends = ((name, getattr(payload, name)) for name in _ENDS)
+    return (
+        *_odd_promise(payload.promised_at, opened_at),
+        *(
+            Fault(f"/data/{name}", "ended-before-opened", _ENDED)
+            for name, at in ends
+            if at is not None and at < opened_at
+        ),
+    )
+
+
+def _odd_promise(promised_at: datetime | None, opened_at: datetime) -> tuple[Fault, ...]:
+    if promised_at is None or promised_at >= opened_at:
         return ()
     detail = "The promised time lies before the opening, so the order is late from the start."
     return (Fault("/data/promised_at", "promised-before-opened", detail),)

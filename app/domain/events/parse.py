@@ -23,7 +23,7 @@ from app.domain.events.event_type import EventType
 from app.domain.events.form import Content, Form, Limits
 from app.domain.events.item import Unreadable
 from app.domain.events.names import Naming
-from app.domain.events.order_times import odd_promises, times_to_come
+from app.domain.events.order_times import odd_times, times_to_come
 from app.domain.events.payload import Payload
 from app.domain.events.readers import read_instant
 from app.domain.events.retraction import EventRetracted
@@ -60,6 +60,10 @@ _MALFORMED: Final = 0
 
 _Read = tuple[EventType, int, str, datetime, Content]
 """What was read of an event: type, version, subject, time and content."""
+
+
+_NO_OBJECT: Final = "An event must be a JSON object."
+_SEND_LISTS: Final = "Send those of a list one by one, or as application/cloudevents-batch+json."
 
 
 class _RefusedError(Exception):
@@ -100,9 +104,11 @@ def parse_event(
     if not isinstance(item, dict):
         if isinstance(item, Rejected):
             return item
-        fault = Fault("", "not-an-object", "An event must be a JSON object.")
+        fault = Fault("", "not-an-object", _NO_OBJECT)
         if isinstance(item, Unreadable):
             fault = item.fault
+        elif isinstance(item, list):
+            fault = Fault("", "not-an-object", f"{_NO_OBJECT} {_SEND_LISTS}")
         return Rejected(Reason.MISSING_ATTRIBUTE, (fault,))
     latest = now + limits.max_clock_skew
     names = Naming(secret, item.get("store", ""))
@@ -145,7 +151,7 @@ def parse_event(
             version,
             sent.canonical,
         ),
-        content.warnings + odd_promises(content.payload, occurred_at),
+        content.warnings + odd_times(content.payload, occurred_at),
     )
 
 

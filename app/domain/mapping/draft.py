@@ -33,6 +33,12 @@ _TIME_WORD: Final = re.compile(r"时间|时刻|time", re.IGNORECASE)
 _TIME_OF_DAY: Final = re.compile(r"\d{1,2}[:：]\d{2}([:：]\d{2})?|\d{3,4}|\d{6}")
 _LIST_MARKS: Final = "、;；|/"
 _CODED: Final = frozenset(VALUES)
+_ENOUGH: Final = 2
+_OF_ORDERS: Final = frozenset(
+    {"advisor", "work_type", "opened_at", "promised_at", "settled_at", "handed_over_at"}
+)
+"""Fields of which several are in a list of repair orders alone, whatever the number is called."""
+
 _REQUIRED: Final = frozenset({"advisor", "opened_at", "name"})
 
 
@@ -103,7 +109,7 @@ class _Draft:
             yield "# Not read: " + ", ".join(map(_comment, rest))
 
     def _event_type(self) -> tuple[str, str]:
-        if "ro_number" in self._found:
+        if "ro_number" in self._found or len(_OF_ORDERS & self._found.keys()) >= _ENOUGH:
             return "repair_order.snapshot", "ro_number"
         if "staff_no" in self._found:
             return "staff.registered", "staff_no"
@@ -272,8 +278,18 @@ class _Draft:
         return len(cells) > len(set(map(shown, cells)))
 
     def _most_unlike(self) -> str:
-        """The column whose values differ most: perhaps what names the rows."""
-        return max(self._columns, key=lambda column: len(self._distinct(column)))
+        """The column whose values differ most: perhaps what names the rows.
+
+        One that is something else already is left out; of equals one that doesn't merely count
+        the rows is taken.
+        """
+        taken = {found.column for found in self._found.values()}
+        free = [name for name in self._columns if name not in taken] or self._columns
+        return max(free, key=lambda name: (len(self._distinct(name)), not self._counts(name)))
+
+    def _counts(self, column: str) -> bool:
+        numbers = [str(number) for number, _ in enumerate(self._cells(column), 1)]
+        return [clean(cell) for cell in self._cells(column)] == numbers
 
     def _time_beside(self, column: str) -> str | None:
         """Find the column with the time of day for one that has the day alone."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -14,9 +13,10 @@ import jmespath
 
 from app.domain.cells import Cell, Row, clean, folded, is_empty, is_error, shown
 from app.domain.events.value_maps import MISSING
+from app.domain.mapping.columns import Place, find_column, with_units
 from app.domain.mapping.model import FieldModel, fill, placeholders
 from app.domain.mapping.moments import MomentReader, in_zone
-from app.domain.mapping.numbers import UNITS, plain_decimal, read_decimal
+from app.domain.mapping.numbers import UNITS, measured_in, plain_decimal, read_decimal
 from app.domain.mapping.targets import Kind
 from app.domain.mapping.unreadable import CellFault, UnreadableError
 
@@ -60,20 +60,6 @@ class Findings:
     warnings: list[CellFault] = field(default_factory=list)
 
 
-@lru_cache(maxsize=256)
-def _by_folded(columns: tuple[str, ...]) -> Mapping[str, str]:
-    return {folded(name): name for name in reversed(columns)}
-
-
-def find_column(cells: Mapping[str, Cell], names: Sequence[str]) -> str | None:
-    """Return the first of the columns that a row has, however it is spelled there."""
-    for name in names:
-        if name in cells:
-            return name
-    known = _by_folded(tuple(cells))
-    return next((known[key] for name in names if (key := folded(name)) in known), None)
-
-
 class FieldReader:
     """Reads one field.
 
@@ -109,13 +95,15 @@ class FieldReader:
         self._is_plain = model.each is None and not model.sum
         self._is_instant = kind == "instant" and model.value is None
         self._has_column = model.column is not None
-        self._known: dict[tuple[str, ...], Sequence[str]] = {}
+        self._known: dict[tuple[str, ...], Sequence[Place]] = {}
+        self._units = measured_in(pointer) if kind in {"number", "count"} else {}
+        self._sees_units = False
         self._separators = None if model.split is None else _separators(model.split)
         readers: Mapping[str, Callable[[Sequence[Cell], Context], Any]] = {
             "instant": self._instant,
             "date": self._date,
             "number": self._number,
-            "count": self._count,
+            "count": self._number,
             "flag": self._flag,
             "text": self._text,
             "choice": self._choice,
@@ -136,6 +124,14 @@ class FieldReader:
             return list(self.model.names())
         match = _IDENTIFIER.search(_LITERAL.sub("", self.model.path))
         return [] if match is None else [match[1] or match[2]]
+
+    def find(self, cells: Mapping[str, Cell]) -> str | None:
+        """Return the column of a row or sheet that it is read from; None if it has none."""
+        names = self.names()
+        found = find_column(cells, names)
+        if found is None and self._has_column:
+            found = next((place.name for place in with_units(cells, names, self._units)), None)
+        return found
 
     @property
     def counts_from_1904(self) -> bool:
@@ -277,13 +273,20 @@ class FieldReader:
             meaning = self._meaning(cells[0])
             if meaning is not _UNMATCHED:
                 return meaning
+        if self._sees_units:
+            return self._number_in(cells, self._factor_in(row))
         return self._convert(cells, context)
+
+    def _factor_in(self, row: Row) -> Decimal | None:
+        """Return the factor of the column that a row has the value in."""
+        filled = (place for place in self._places(row) if not is_empty(row.cells[place.name]))
+        return next(filled, Place("")).factor or self._factor
 
     def _cells(self, row: Row) -> Sequence[Cell]:
         model, cells = self.model, row.cells
         if self._has_column:
-            for name in self._places(row):
-                if not is_empty(cell := cells[name]):
+            for place in self._places(row):
+                if not is_empty(cell := cells[place.name]):
                     return (cell,)
             return _NOTHING
         if model.columns is not None:
@@ -294,12 +297,15 @@ class FieldReader:
         values = {name: clean(self._named(cells, name)) for name in placeholders(template)}
         return (fill(template, values.__getitem__) if any(values.values()) else None,)
 
-    def _places(self, row: Row) -> Sequence[str]:
+    def _places(self, row: Row) -> Sequence[Place]:
         """Return the columns of a row that the field may be read from, as they are spelled."""
         places = self._known.get(row.columns) if row.columns else None
         if places is None:
-            found = (find_column(row.cells, (name,)) for name in self.model.column or ())
-            places = [name for name in found if name is not None]
+            names = self.model.column or ()
+            found = (find_column(row.cells, (name,)) for name in names)
+            places = [Place(name) for name in found if name is not None]
+            places += with_units(row.cells, names, self._units)
+            self._sees_units = self._sees_units or any(place.factor for place in places)
             if row.columns:
                 if len(self._known) >= _LAYOUTS:
                     self._known.clear()
@@ -334,7 +340,7 @@ class FieldReader:
     def _note(self, where: list[CellFault], row: Row, error: UnreadableError) -> None:
         column = self.label
         if self.model.column is not None:
-            column = find_column(row.cells, self.model.column) or column
+            column = self.find(row.cells) or column
         try:
             value = " ".join(filter(None, map(shown, self._cells(row))))
         except UnreadableError:
@@ -364,18 +370,14 @@ class FieldReader:
         moment = self._moments.read(cells)
         return MISSING if moment is None else moment.date().isoformat()
 
-    def _decimal(self, cells: Sequence[Cell]) -> Decimal | None:
-        return read_decimal(cells[0], factor=self._factor, point=self.model.decimal)
-
     def _number(self, cells: Sequence[Cell], _: Context) -> Any:
-        number = self._decimal(cells)
-        return MISSING if number is None else plain_decimal(number)
+        return self._number_in(cells, self._factor)
 
-    def _count(self, cells: Sequence[Cell], _: Context) -> Any:
-        number = self._decimal(cells)
+    def _number_in(self, cells: Sequence[Cell], factor: Decimal | None) -> Any:
+        number = read_decimal(cells[0], factor=factor, point=self.model.decimal)
         if number is None:
             return MISSING
-        return _whole(number)
+        return _whole(number) if self.kind == "count" else plain_decimal(number)
 
     def _flag(self, cells: Sequence[Cell], _: Context) -> Any:
         text = folded(shown(cells[0]))

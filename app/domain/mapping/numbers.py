@@ -38,14 +38,18 @@ UNITS: Final[Mapping[str, Decimal]] = {
 }
 """Unit of a column -> how many of the log's unit (yuan, kilometres, hours) it is."""
 
+_MONEY: Final = frozenset({"元", "角", "分", "cents", "千元", "万", "万元", "亿元"})
+_LENGTH: Final = frozenset({"公里", "千米", "km", "千公里", "万公里", "米", "英里", "miles"})
+_TIME: Final = frozenset({"小时", "工时", "hours", "分钟", "minutes", "分", "秒", "seconds"})
+
 _IN_CELLS: Final[Mapping[str, Decimal | None]] = {
-    **dict.fromkeys(("元", "圆", "rmb", "cny", "公里", "千米", "km", "小时", "工时", "h")),
-    **dict.fromkeys(("个", "项", "次", "件", "台")),
+    **dict.fromkeys(("元", "圆", "rmb", "cny", "公里", "千米", "km", "小时", "h"), Decimal(1)),
+    **dict.fromkeys(("工时", "个", "项", "次", "件", "台")),
     **{unit: UNITS[unit] for unit in ("万", "万元", "万公里", "千公里", "分钟", "英里", "miles")},
     "min": UNITS["分钟"],
     "mi": UNITS["英里"],
 }
-"""What may stand behind the number in a cell; a factor then takes the place of the column's."""
+"""What may stand behind the number in a cell; a factor takes the place of the column's."""
 
 _DECIMALS: Final = 6
 _PARTS: Final = re.compile(r"([-+]?)([¥$€£]|rmb|cny)?([-+]?)([0-9][0-9,.]*|\.[0-9]+)([^0-9]*)(-?)")
@@ -53,6 +57,24 @@ _PLAIN: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 _GROUPED: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9]*)?|[0-9]*\.[0-9]+|[0-9]+")
 _BLANK: Final = frozenset({"", "-", "--", "—", "——", "/", "n/a", "null", "none"})
 """What people type where there is nothing (folded)."""
+
+
+def measured_in(pointer: str) -> Mapping[str, Decimal]:
+    """Return the units that a heading may name for a field of an event; none of a mere count.
+
+    `分` is a cent of money, and a minute of a time.
+
+    Args:
+        pointer: JSON pointer to the field, such as `/data/amounts/labor`.
+    """
+    *above, name = pointer.split("/")
+    if name.endswith("_km"):
+        return {unit: UNITS[unit] for unit in _LENGTH} | {"万": UNITS["万"]}
+    if name.endswith("hours"):
+        return {unit: UNITS[unit] for unit in _TIME} | {"分": UNITS["分钟"]}
+    if name.endswith(("amount", "cost")) or above[-1] in {"amounts", "costs"}:
+        return {unit: UNITS[unit] for unit in _MONEY}
+    return {}
 
 
 def is_blank(text: str) -> bool:

@@ -33,7 +33,8 @@ from app.domain.cells import (
 from app.domain.events.catalog import CATALOG
 from app.domain.events.value_maps import MISSING, SourceValues, ValueMap
 from app.domain.mapping.alike import RowForms, alike
-from app.domain.mapping.field_reader import Context, FieldReader, Findings, find_column
+from app.domain.mapping.columns import find_column
+from app.domain.mapping.field_reader import Context, FieldReader, Findings
 from app.domain.mapping.model import (
     ConditionModel,
     EmissionModel,
@@ -128,6 +129,14 @@ class SourceMapping:
             names.update(condition.model.column or ())
         return frozenset(names)
 
+    def unread(self, columns: Sequence[str]) -> list[str]:
+        """Return the columns of a sheet that it doesn't read."""
+        cells: dict[str, Cell] = dict.fromkeys(columns, "")
+        read = {find_column(cells, (name,)) for name in self.names}
+        for emission in self._emissions:
+            read.update(reader.find(cells) for reader in emission.readers)
+        return [column for column in columns if column not in read]
+
     def absent(self, columns: Iterable[str]) -> list[str]:
         """Return what it reads and a sheet with these columns doesn't have, by first name."""
         cells: dict[str, Cell] = dict.fromkeys(columns, "")
@@ -135,7 +144,7 @@ class SourceMapping:
         for emission in self._emissions:
             for reader in emission.own:
                 names = reader.names() if reader.model.path is None else []
-                if names and find_column(cells, names) is None:
+                if names and reader.find(cells) is None:
                     absent[names[0]] = None
         return list(absent)
 
@@ -147,7 +156,7 @@ class SourceMapping:
             for emission in self._emissions
             if not emission.conditions
             for reader in emission.own
-            if reader.is_needed and (names := reader.names()) and find_column(cells, names) is None
+            if reader.is_needed and reader.names() and reader.find(cells) is None
         ]
 
     def share_of(self, columns: Sequence[str]) -> float:
@@ -163,9 +172,9 @@ class SourceMapping:
         found = asked = 0
         for emission in self._emissions:
             for reader in emission.own:
-                if names := reader.names():
+                if reader.names():
                     asked += 1
-                    if (column := find_column(cells, names)) is not None:
+                    if (column := reader.find(cells)) is not None:
                         found += 1
                         read.add(column)
         return max(found / asked, len(read) / len(columns)) if found else 0.0
@@ -210,7 +219,7 @@ class SourceMapping:
             if emission.model.type == event_type:
                 for reader in emission.readers:
                     if reader.pointer == pointer:
-                        return find_column(cells, reader.names()) or reader.label
+                        return reader.find(cells) or reader.label
         return ""
 
     @cached_property

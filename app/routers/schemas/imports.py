@@ -57,6 +57,9 @@ class ImportOut(BaseModel):
     ]
     format: Annotated[str | None, Field(description="Told by its content 格式")]
     mapping: Annotated[str | None, Field(description="Which mapping read its rows 字段映射")]
+    columns_not_read: Annotated[
+        list[str], Field(description="Columns that the mapping doesn't read 未读取的列")
+    ]
     counts: ImportCountsOut | None
     by_reason: Annotated[dict[str, int], Field(description="Faults per reason 按原因统计")]
     faults: Annotated[list[ImportFaultOut], Field(description="The first of them 错误示例")]
@@ -84,6 +87,7 @@ class ImportOut(BaseModel):
             moved_to=item.moved_to,
             format=summary.format,
             mapping=summary.mapping,
+            columns_not_read=summary.columns_not_read,
             counts=ImportCountsOut(**msgspec.structs.asdict(summary.counts)) if done else None,
             by_reason=summary.by_reason,
             faults=[ImportFaultOut(**msgspec.structs.asdict(fault)) for fault in summary.examples],

@@ -46,12 +46,25 @@ class WholeMappingOut(MappingOut):
         return cls(**head.model_dump(), yaml=found.shown.body, versions=versions)
 
 
+_EXAMPLE: Final = """\
+source: /dms/mp01
+version: 1
+emits:
+  - type: repair_order.snapshot
+    subject: 工单号
+    time: file
+    fields:
+      advisor: {column: 服务顾问, required: true}
+      opened_at: {column: 进厂时间, required: true}
+      waiter: {column: 是否等候, values: {是: true, 否: false}}
+"""
+
 MAPPING_REQUEST: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "description": "A mapping as docs/mapping.md describes it, in YAML or in JSON.",
         "content": {
-            "application/yaml": {"schema": {"type": "string"}},
+            "application/yaml": {"schema": {"type": "string"}, "example": _EXAMPLE},
             "application/json": {
                 "schema": {
                     "type": "object",

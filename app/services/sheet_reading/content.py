@@ -26,13 +26,13 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_OPEN_DOCUMENT: Final = b"urn:oasis:names:tc:opendocument"
 _XML_SPREADSHEET: Final = b"urn:schemas-microsoft-com:office:spreadsheet"
+_ARCHIVES: Final = ((b"Rar!", "a RAR archive"), (b"7z\xbc\xaf", "a 7z archive"))
 _OTHERS: Final = (
     (b"%PDF", "a PDF"),
     (b"\x89PNG", "an image"),
     (b"\xff\xd8\xff", "an image"),
-    (b"Rar!", "a RAR archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
     (b"{\\rtf", "a text document"),
     (b"SQLite format 3", "a database"),
 )
@@ -126,6 +126,9 @@ def kind_of(source: Source) -> Kind:
         if head.startswith(mark):
             message = f"{name} is {words}, not a table. Export it as .xlsx or .csv."
             raise SheetError("not-a-table", message)
+    for mark, words in _ARCHIVES:
+        if head.startswith(mark):
+            raise is_archive(name, words)
     text = head
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -133,17 +136,30 @@ def kind_of(source: Source) -> Kind:
             break
     start = text.lstrip()[:1]
     if start == b"<":
-        lowered = text.lower()
-        if _XML_SPREADSHEET in lowered and b"<workbook" in lowered:
-            return "xml"
-        if b"<table" in lowered or b"<html" in lowered:
-            return "html"
-        message = (
-            f"{name} is XML without a table. Open it in a spreadsheet program, if it is a "
-            "spreadsheet, and save it as .xlsx."
-        )
-        raise SheetError("not-a-table", message)
+        return _markup(text.lower(), name)
     return "json" if start in {b"{", b"["} else "text"
+
+
+def is_archive(name: str, words: str) -> SheetError:
+    """Say of an archive what to do."""
+    message = f"{name} is {words}, not a table. Unpack it and use the files in it."
+    return SheetError("archive", message)
+
+
+def _markup(lowered: bytes, name: str) -> Kind:
+    """Tell what a file of tags holds, from its beginning."""
+    if _XML_SPREADSHEET in lowered and b"<workbook" in lowered:
+        return "xml"
+    if _OPEN_DOCUMENT in lowered:
+        message = f"{name} is a flat OpenDocument file. Save it as .xlsx or .csv."
+        raise SheetError("not-a-table", message)
+    if b"<table" in lowered or b"<html" in lowered:
+        return "html"
+    message = (
+        f"{name} is XML without a table. Open it in a spreadsheet program, if it is a "
+        "spreadsheet, and save it as .xlsx."
+    )
+    raise SheetError("not-a-table", message)
 
 
 def encoding_of(source: Source) -> str:

@@ -1,6 +1,6 @@
 """Tables of web pages: what many systems hand out as .xls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from lxml import etree, html
@@ -8,7 +8,12 @@ from lxml import etree, html
 from app.domain.cells import Cell
 from app.services.sheet_reading.content import Source, encoding_of
 from app.services.sheet_reading.sheet import Sheet, SheetError
-from app.services.sheet_reading.table import LOOK_AHEAD, find_heading, rows_below
+from app.services.sheet_reading.table import (
+    LOOK_AHEAD,
+    find_heading,
+    heading_above_rows,
+    rows_below,
+)
 
 _MAX_SPAN: Final = 1000
 """Cells over which one is merged at most, as browsers have it."""
@@ -44,12 +49,22 @@ def open_html(source: Source, *, sheet: str | None, header_row: int | None) -> S
         message = f"{name} has no table {sheet!r}: its tables are numbered 1 to {len(tables)}."
         raise SheetError("no-such-sheet", message)
     heading = find_heading(grid[:LOOK_AHEAD], name=name, header_row=header_row, spans=spans)
+
+    def others() -> Mapping[str, Sequence[str]]:
+        found: dict[str, Sequence[str]] = {}
+        for number, (cells, merged) in enumerate(tables, 1):
+            columns = heading_above_rows(cells[:LOOK_AHEAD], spans=merged)
+            if cells is not grid and columns is not None:
+                found[f"table {number}"] = columns
+        return found
+
     return Sheet(
         "html",
         heading.columns,
         len(grid) - heading.row - 1,
         lambda: rows_below(grid, heading, spans=spans),
         lambda: None,
+        others if sheet is None else dict,
         places=heading.places,
         header_row=heading.row + 1,
         above=grid[: heading.top],

@@ -17,7 +17,7 @@ from app.services.sheet_reading.xml_workbook import open_xml_workbook
 def open_sheet(
     path: Path | str, *, sheet: str | None = None, header_row: int | None = None
 ) -> Iterator[Sheet]:
-    """Open a file as a table: .csv, .xlsx, .xls (a page or XML, too), .json, .ndjson, or a .gz.
+    """Open a file as a table: .csv, .xlsx, .xls (a page or XML, too), .ods, .json, .ndjson, .gz.
 
     What is wrong with the file as a whole shows here, before any row was read, as far as that can
     be: separated values and lines are checked for their encoding to the end, archives for being

@@ -1,14 +1,20 @@
 """Separated values: CSV, TSV and their kin, read as a stream."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, TextIO
 
-from app.domain.cells import Cell, Row
+from app.domain.cells import Cell, Row, is_empty
 from app.services.sheet_reading.content import Source, encoding_of
 from app.services.sheet_reading.sheet import Sheet, SheetError
-from app.services.sheet_reading.table import LOOK_AHEAD, find_heading, rows_below
+from app.services.sheet_reading.table import (
+    LOOK_AHEAD,
+    Cells,
+    Heading,
+    find_heading,
+    rows_below,
+)
 
 MAX_LINE: Final = 1 << 20
 """Characters of the longest line."""
@@ -45,8 +51,11 @@ def open_separated(source: Source, *, header_row: int | None) -> Sheet:
     first: list[list[Cell]] = [list(cells) for cells in islice(grid(), LOOK_AHEAD)]
     heading = find_heading(first, name=name, header_row=header_row)
 
+    most = _most_cells(first, heading)
+
     def rows() -> Iterator[Row]:
-        return rows_below(grid(), heading)
+        for row in rows_below(grid(), heading):
+            yield row if (width := _width(row.raw)) <= most else _too_wide(row, width, most)
 
     return Sheet(
         "csv",
@@ -61,6 +70,34 @@ def open_separated(source: Source, *, header_row: int | None) -> Sheet:
         delimiter=delimiter,
         compressed=source.compressed,
     )
+
+
+def _most_cells(first: Sequence[Cells], heading: Heading) -> int:
+    """Return how many cells a row may have: as many as the heading.
+
+    Where all rows have more, the last columns are simply not named.
+    """
+    named = len(first[heading.row])
+    widths = [width for cells in first[heading.row + 1 :] if (width := _width(cells))]
+    is_unnamed = len(widths) > 1 and min(widths) > named
+    return max(widths) if is_unnamed else named
+
+
+def _width(cells: Cells) -> int:
+    """Return the number of cells up to the last one with a value."""
+    width = len(cells)
+    while width and is_empty(cells[width - 1]):
+        width -= 1
+    return width
+
+
+def _too_wide(row: Row, width: int, most: int) -> Row:
+    """Don't read a row whose values may stand in the wrong columns: an amount of 1,200 as 1."""
+    fault = (
+        f"The row has {width} cells, but the heading {most}: some value has a separator in it, "
+        "and no quotation marks around it."
+    )
+    return Row(row.number, {}, row.raw, fault)
 
 
 def lines_of(stream: TextIO, name: str, *, limit: int = MAX_LINE) -> Iterator[str]:

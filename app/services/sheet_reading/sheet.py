@@ -1,12 +1,12 @@
 """A table in a file, ready to be read row by row."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from app.domain.cells import Cell, Row
 
-Format = Literal["csv", "xlsx", "xls", "xml", "html", "json", "ndjson"]
+Format = Literal["csv", "xlsx", "ods", "xls", "xml", "html", "json", "ndjson"]
 
 
 class SheetError(Exception):
@@ -14,7 +14,8 @@ class SheetError(Exception):
 
     Attributes:
         code: Stable and kebab-case: `empty`, `encrypted`, `corrupt`, `truncated`, `too-large`,
-            `wrong-charset`, `not-a-table`, `no-such-sheet`, `no-heading`, `line-too-long`.
+            `wrong-charset`, `not-a-table`, `archive`, `no-such-sheet`, `no-heading`,
+            `line-too-long`.
     """
 
     def __init__(self, code: str, detail: str) -> None:
@@ -30,6 +31,7 @@ class Sheet:
         format: What the content is, whatever the name of the file says.
         columns: The headings, each once; of records the fields of the first ones.
         total_rows: How many rows `rows` gives at most; None where only reading tells.
+        make_others: See `others`.
         name: Of the sheet, where it has one.
         names: All sheets of the workbook, where there are several.
         places: Which cell of a row each column is, from 0; none of records.
@@ -45,6 +47,7 @@ class Sheet:
     total_rows: int | None
     make_rows: Callable[[], Iterator[Row]] = field(repr=False)
     share_read: Callable[[], float | None] = field(repr=False)
+    make_others: Callable[[], Mapping[str, Sequence[str]]] = field(repr=False, default=dict)
     name: str | None = None
     names: Sequence[str] = ()
     places: Sequence[int] = ()
@@ -62,6 +65,16 @@ class Sheet:
                 given.
         """
         return self.make_rows()
+
+    def others(self) -> Mapping[str, Sequence[str]]:
+        """Return the headings of the other tables of the file, by what they are called.
+
+        Those that show and have rows count; there are none where one was asked for.
+
+        Raises:
+            SheetError: One of them is damaged.
+        """
+        return self.make_others()
 
     def progress(self) -> float | None:
         """Tell how much of the file the last `rows` has read, 0 to 1; None if unknown."""

@@ -79,6 +79,20 @@ def find_heading(
     return Heading(columns, places, row, top)
 
 
+def heading_above_rows(grid: Sequence[Cells], *, spans: Spans = ()) -> Sequence[str] | None:
+    """Return the headings of a table that has rows; None of what is no such table.
+
+    Args:
+        grid: Its first rows, from the first row of the sheet on.
+        spans: Merged cells.
+    """
+    try:
+        heading = find_heading(grid, name="", header_row=None, spans=spans)
+    except SheetError:
+        return None
+    return heading.columns if any(rows_below(grid, heading, spans=spans)) else None
+
+
 def rows_below(
     grid: Iterable[Cells], heading: Heading, *, spans: Spans = (), limit: int | None = None
 ) -> Iterator[Row]:

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +22,17 @@ from python_calamine import (
     SheetVisibleEnum,
 )
 
-from app.domain.cells import FORMULA_WITHOUT_VALUE
-from app.services.sheet_reading.content import MAX_UNPACKED, Source
+from app.services.sheet_reading.content import MAX_UNPACKED, Source, is_archive
+from app.services.sheet_reading.odd_cells import Odd, odd_cells
 from app.services.sheet_reading.sheet import Format, Sheet, SheetError
-from app.services.sheet_reading.table import LOOK_AHEAD, Cells, Spans, find_heading, rows_below
+from app.services.sheet_reading.table import (
+    LOOK_AHEAD,
+    Cells,
+    Spans,
+    find_heading,
+    heading_above_rows,
+    rows_below,
+)
 
 _DAMAGES: Final = (
     CalamineError,
@@ -36,15 +44,10 @@ _DAMAGES: Final = (
     NotImplementedError,  # of a zip, too: packed in a way that nobody uses
 )
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
-_CELL: Final = re.compile(rb"<c ([^>]*)>(.*?)</c>", re.DOTALL)
+_SHEETS: Final = tuple(name.encode("utf-16-le") for name in ("Workbook", "WORKBOOK", "Book"))
+_WORD: Final = "WordDocument".encode("utf-16-le")
+_ODS: Final = b"application/vnd.oasis.opendocument.spreadsheet"
 _FAR: Final = re.compile(rb'\br="(?:[A-Z]{3,}[0-9]|[A-Z]*[0-9]{6})')
-_PLACE: Final = re.compile(rb'\br="([A-Z]+)([0-9]+)"')
-_VALUE: Final = re.compile(rb"<v[^>]*>([^<]+)</v>")
-_MAIN: Final = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-_LINK: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
-
-_Odd = Mapping[tuple[int, int], str]
-"""Cells that the library reads as empty though they hold an error: row and column, from 0."""
 
 
 def open_workbook(
@@ -59,29 +62,28 @@ def open_workbook(
         header_row: Row of the heading, from 1, where that is known.
     """
     name, content = source.path.name, source.read_all()
-    if kind == "xls" and _ENCRYPTED in content:
-        raise _encrypted(name)
-    if kind == "xlsx":
-        _check_size(content, name)
+    if kind == "xls":
+        _check_streams(content, name)
+    else:
+        kind = _check_package(content, name)
     if kind == "xls" or _reaches_far(content, name):
         _check_room(content, name)
     with _reading(name):
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         chosen = _choose(workbook, sheet, name)
-        odd = _odd_cells(content, chosen.name) if kind == "xlsx" else {}
-    spans: Spans = [
-        (top, left, bottom, right)
-        for (top, left), (bottom, right) in chosen.merged_cell_ranges or ()
-    ]
+        odd = odd_cells(content, chosen.name, kind)
+    spans = _spans(chosen)
 
     def grid() -> Iterator[Cells]:
-        # the library leaves out the columns before the first cell, but not the rows
-        before = [""] * (0 if chosen.start is None else chosen.start[1])
         with _reading(name):
-            for row, cells in enumerate(chosen.iter_rows()):
-                yield _mended(row, [*before, *cells], odd)
+            for row, cells in enumerate(_rows(chosen)):
+                yield _mended(row, cells, odd)
 
-    first: list[Cells] = [cells for _, cells in zip(range(LOOK_AHEAD), grid(), strict=False)]
+    def others() -> Mapping[str, Sequence[str]]:
+        with _reading(name):
+            return _others(workbook, chosen.name)
+
+    first = [*islice(grid(), LOOK_AHEAD)]
     heading = find_heading(
         first, name=f"Sheet {chosen.name!r} of {name}", header_row=header_row, spans=spans
     )
@@ -92,6 +94,7 @@ def open_workbook(
         total,
         lambda: rows_below(grid(), heading, spans=spans),
         lambda: None,
+        others if sheet is None else dict,
         name=chosen.name,
         names=workbook.sheet_names,
         places=heading.places,
@@ -127,17 +130,38 @@ def _corrupt(name: str, error: BaseException) -> SheetError:
     return SheetError("corrupt", words)
 
 
-def _check_size(content: bytes, name: str) -> None:
-    """Refuse a package that unpacks to more than is held in memory."""
+def _check_streams(content: bytes, name: str) -> None:
+    """Refuse what Office packs likewise and is no workbook that can be read."""
+    if _ENCRYPTED in content:
+        raise _encrypted(name)
+    if _WORD in content and not any(stream in content for stream in _SHEETS):
+        raise _no_workbook(name, "a text document")
+
+
+def _check_package(content: bytes, name: str) -> Format:
+    """Tell what a package is; refuse what is none, or unpacks to more than is held in memory."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as package:
-            size = sum(member.file_size for member in package.infolist())
+        package = zipfile.ZipFile(io.BytesIO(content))
     except zipfile.BadZipFile as error:
         message = f"{name} is a damaged or incomplete workbook ({error}). Save or copy it again."
         raise SheetError("corrupt", message) from None
-    if size > MAX_UNPACKED:
-        message = f"{name} unpacks to more than {MAX_UNPACKED >> 20} MiB. Save it in parts."
-        raise SheetError("too-large", message)
+    with package, _reading(name):
+        if sum(member.file_size for member in package.infolist()) > MAX_UNPACKED:
+            message = f"{name} unpacks to more than {MAX_UNPACKED >> 20} MiB. Save it in parts."
+            raise SheetError("too-large", message)
+        members = set(package.namelist())
+        if "mimetype" in members and package.read("mimetype").startswith(_ODS):
+            return "ods"
+        if any(member.startswith("xl/") for member in members):
+            return "xlsx"
+    if "word/document.xml" in members:
+        raise _no_workbook(name, "a text document")
+    raise is_archive(name, "a zip archive")
+
+
+def _no_workbook(name: str, what: str) -> SheetError:
+    message = f"{name} is {what}, not a table. Save the table in it as .xlsx or .csv."
+    return SheetError("not-a-table", message)
 
 
 def _reaches_far(content: bytes, name: str) -> bool:
@@ -174,12 +198,42 @@ def _choose(workbook: CalamineWorkbook, sheet: str | None, name: str) -> Calamin
         listed = ", ".join(names)
         message = f"{name} has no sheet {sheet!r}. Its sheets are: {listed}."
         raise SheetError("no-such-sheet", message)
+    for found in _visible(workbook):
+        return found
+    raise SheetError("empty", f"{name} has no visible sheet with anything in it.")
+
+
+def _visible(workbook: CalamineWorkbook, *, but: str | None = None) -> Iterator[CalamineSheet]:
+    """Open the sheets that show, one after the other; those without any cell are left out."""
     for index, about in enumerate(workbook.sheets_metadata):
-        if about.visible == SheetVisibleEnum.Visible and about.typ == SheetTypeEnum.WorkSheet:
+        is_sheet = about.typ == SheetTypeEnum.WorkSheet and about.name != but
+        if is_sheet and about.visible == SheetVisibleEnum.Visible:
             found = workbook.get_sheet_by_index(index)
             if found.end is not None:
-                return found
-    raise SheetError("empty", f"{name} has no visible sheet with anything in it.")
+                yield found
+
+
+def _others(workbook: CalamineWorkbook, chosen: str) -> Mapping[str, Sequence[str]]:
+    """Find the other sheets that are tables, with their headings."""
+    found: dict[str, Sequence[str]] = {}
+    for sheet in _visible(workbook, but=chosen):
+        first = [*islice(_rows(sheet), LOOK_AHEAD)]
+        if (columns := heading_above_rows(first, spans=_spans(sheet))) is not None:
+            found[sheet.name] = columns
+    return found
+
+
+def _rows(sheet: CalamineSheet) -> Iterator[Cells]:
+    """Give the rows; the library leaves out the columns before the first cell, not the rows."""
+    before = [""] * (0 if sheet.start is None else sheet.start[1])
+    return ([*before, *cells] for cells in sheet.iter_rows())
+
+
+def _spans(sheet: CalamineSheet) -> Spans:
+    return [
+        (top, left, bottom, right)
+        for (top, left), (bottom, right) in sheet.merged_cell_ranges or ()
+    ]
 
 
 def _encrypted(name: str) -> SheetError:
@@ -187,59 +241,7 @@ def _encrypted(name: str) -> SheetError:
     return SheetError("encrypted", message)
 
 
-def _mended(row: int, cells: Cells, odd: _Odd) -> Cells:
+def _mended(row: int, cells: Cells, odd: Odd) -> Cells:
     if not odd:
         return cells
     return [odd.get((row, column), cell) for column, cell in enumerate(cells)]
-
-
-def _odd_cells(content: bytes, sheet: str) -> _Odd:
-    """Find the cells that hold an error, or a formula that was never computed.
-
-    The library gives "" for both, as for an empty cell; what looks absent would be lost.
-    """
-    with zipfile.ZipFile(io.BytesIO(content)) as package:
-        member = _member(package, sheet)
-        xml = b"" if member is None else package.read(member)
-    odd: dict[tuple[int, int], str] = {}
-    if b't="e"' not in xml and b"<f" not in xml:
-        return odd
-    for match in _CELL.finditer(xml):
-        attributes, inner = match[1], match[2]
-        value = _VALUE.search(inner)
-        if b't="e"' in attributes:
-            text = "#N/A" if value is None else value[1].decode("utf-8", "replace")
-        elif value is None and b"<f" in inner and b't="str"' not in attributes:
-            text = FORMULA_WITHOUT_VALUE
-        else:
-            continue
-        if place := _PLACE.search(attributes):
-            odd[int(place[2]) - 1, _number(place[1].decode())] = text
-    return odd
-
-
-def _member(package: zipfile.ZipFile, sheet: str) -> str | None:
-    """Find the part of a package that holds a sheet."""
-    names = set(package.namelist())
-    if not {"xl/workbook.xml", "xl/_rels/workbook.xml.rels"} <= names:
-        return None
-    parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    book = etree.fromstring(package.read("xl/workbook.xml"), parser)
-    links = etree.fromstring(package.read("xl/_rels/workbook.xml.rels"), parser)
-    wanted = next(
-        (node.get(_LINK) for node in book.iter(f"{_MAIN}sheet") if node.get("name") == sheet), None
-    )
-    for link in links:
-        if link.get("Id") == wanted:
-            target = str(link.get("Target")).lstrip("/")
-            member = target if target.startswith("xl/") else f"xl/{target}"
-            return member if member in names else None
-    return None
-
-
-def _number(letters: str) -> int:
-    """Return the number of a column, from 0."""
-    number = 0
-    for letter in letters:
-        number = number * 26 + ord(letter) - 64
-    return number - 1

@@ -1,6 +1,6 @@
 """XML spreadsheets of 2003: workbooks in one XML file, named .xls or .xml."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
@@ -9,7 +9,12 @@ from lxml import etree
 from app.domain.cells import Cell
 from app.services.sheet_reading.content import Source
 from app.services.sheet_reading.sheet import Sheet, SheetError
-from app.services.sheet_reading.table import LOOK_AHEAD, find_heading, rows_below
+from app.services.sheet_reading.table import (
+    LOOK_AHEAD,
+    find_heading,
+    heading_above_rows,
+    rows_below,
+)
 
 _SS: Final = "{urn:schemas-microsoft-com:office:spreadsheet}"
 _LAST_ROW: Final = 1_048_576
@@ -43,12 +48,23 @@ def open_xml_workbook(source: Source, *, sheet: str | None, header_row: int | No
         header_row=header_row,
         spans=spans,
     )
+
+    def others() -> Mapping[str, Sequence[str]]:
+        found: dict[str, Sequence[str]] = {}
+        for other, part in sheets.items():
+            cells, merged = ([], []) if other == chosen else _grid(part)
+            columns = heading_above_rows(cells[:LOOK_AHEAD], spans=merged)
+            if columns is not None:
+                found[other] = columns
+        return found
+
     return Sheet(
         "xml",
         heading.columns,
         len(grid) - heading.row - 1,
         lambda: rows_below(grid, heading, spans=spans),
         lambda: None,
+        others if sheet is None else dict,
         name=chosen,
         names=tuple(sheets),
         header_row=heading.row + 1,

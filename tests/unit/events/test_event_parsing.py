@@ -183,6 +183,8 @@ def test_a11_all_missing_attributes_are_named() -> None:
 @pytest.mark.parametrize("item", [None, 7, "x", True, [], [{}]])
 def test_a11_an_element_that_is_no_object_misses_everything(item: object) -> None:
     assert refused(item) == ("missing-attribute", {("", "not-an-object")})
+    (fault,) = rejected(item).faults
+    assert ("cloudevents-batch" in fault.detail) is isinstance(item, list), "where lists belong"
 
 
 @pytest.mark.parametrize("version", ["0.3", "1.1", "2.0"])

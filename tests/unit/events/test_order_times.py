@@ -53,3 +53,13 @@ def test_a_promise_before_the_opening_is_taken_with_a_warning(
         warnings = accepted(item).warnings
         assert [(fault.pointer, fault.code) for fault in warnings] == found
     assert accepted(snapshot(promised_at=promised_at)).warnings == ()
+
+
+@pytest.mark.parametrize("name", ["settled_at", "delivered_at", "handed_over_at"])
+def test_a_car_that_left_before_it_came_is_taken_with_a_warning(name: str) -> None:
+    at = "2026-01-05T09:30:00+08:00"
+    before = snapshot(**{name: "2026-01-05T09:29:59+08:00", "opened_at": at})
+    (warning,) = accepted(before).warnings
+    assert (warning.pointer, warning.code) == (f"/data/{name}", "ended-before-opened")
+    for item in (snapshot(**{name: at, "opened_at": at}), snapshot(**{name: at})):
+        assert accepted(item).warnings == ()

@@ -143,3 +143,19 @@ def test_a_table_that_nobody_understands_still_gives_a_mapping_to_begin_with() -
     assert "subject: α # CHECK" in text
     with pytest.raises(InvalidInputError):
         read_mapping(text.replace("subject: α", "subjekt: α"))
+
+
+def test_a_list_of_orders_is_known_by_what_it_tells_whatever_the_number_is_called() -> None:
+    text = drafted(
+        ["序号", "流水", "底盘号", "业务接待", "进店日期", "进店时刻", "约定交车", "其中：工时"],
+        ["1", "SG-7", "V1", "A07", "2026-01-05", "09:30", "2026-01-05 17:00", "300"],
+        ["2", "SG-8", "V2", "A07", "2026-01-06", "09:30", "2026-01-06 17:00", "200"],
+    )
+    assert "- type: repair_order.snapshot" in text
+    assert "subject: 流水 # CHECK: is this what the rows are about?" in text, (
+        "not what counts them"
+    )
+    assert "opened_at: {columns: [进店日期, 进店时刻], required: true}" in text
+    assert "promised_at: {column: 约定交车}" in text
+    assert 'amounts.labor: {column: "其中：工时"}' in text
+    assert "# Not read: 序号" in text

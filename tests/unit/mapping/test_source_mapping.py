@@ -187,6 +187,32 @@ def test_conditions_on_records() -> None:
     assert not read(found, {"a": {"b": 1}, "c": []})[0].events
 
 
+@pytest.mark.parametrize(
+    ("heading", "cell", "labor"),
+    [
+        ("工时费（万元）", "0.12", "1200"),
+        ("工时费 (单位：千元)", 1.2, "1200"),
+        ("工时费(元)", "860", "860"),
+        ("工时费（万元）", "860元", "860"),
+    ],
+)
+def test_a_heading_may_name_the_unit(heading: str, cell: Any, labor: str) -> None:
+    found = mapping("amounts.labor: {column: 工时费, unit: 分}", kind="repair_order.settled")
+    assert data(found, {heading: cell}) == {"amounts": {"labor": labor}}
+    assert found.absent(["RO", "at", heading]) == []
+    assert found.unread(["RO", "at", heading, "备注"]) == ["备注"]
+    assert faults(found, {heading: "若干"}) == [(2, heading, "not-a-number")]
+
+
+def test_a_unit_of_something_else_makes_another_column() -> None:
+    found = mapping("billed_hours: 工时", kind="repair_order.settled")
+    assert data(found, {"工时（分钟）": 90}) == {"billed_hours": "1.5"}
+    assert data(found, {"工时（元）": 90}) == {}
+    assert data(found, {"工时（分钟）": 90, "工时": 2}) == {"billed_hours": "2"}
+    assert found.unread(["RO", "at", "工时（元）"]) == ["工时（元）"]
+    assert data(mapping("advisor: 顾问"), {"顾问（元）": "A07"}) == {}
+
+
 def test_what_is_not_there_is_absent_or_has_a_default() -> None:
     found = mapping("advisor: {column: SA, default: A0}\nwaiter: 等候\nodometer_km: 里程")
     for cells in ({}, {"SA": "\xa0", "等候": "", "里程": "--"}, {"SA": None, "里程": "N/A"}):
