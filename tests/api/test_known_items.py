@@ -14,8 +14,8 @@ from tests.support.facts import opened, retraction, settled
 from tests.support.histories import CloudEvent
 from tests.support.logs import check_store, read_log
 from tests.support.posting import add_store
+from tests.support.quarantine import QUARANTINE, get
 
-QUARANTINE = "/v1/quarantine"
 JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 BROKEN = opened("R1", event_id="e-broken", odometer_km=-5)
@@ -54,11 +54,6 @@ async def do(client: httpx.AsyncClient, item: str, what: str, **body: Any) -> di
     response = await client.post(f"{QUARANTINE}/{item}/{what}", json=body)
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
-    return found
-
-
-async def get(client: httpx.AsyncClient, item: str) -> dict[str, Any]:
-    found: dict[str, Any] = (await client.get(f"{QUARANTINE}/{item}")).json()
     return found
 
 

@@ -15,34 +15,12 @@ from tests.api.conftest import Connect, Issue
 from tests.support.facts import delivered, event, opened, retraction, settled
 from tests.support.logs import check_store, read_log
 from tests.support.posting import add_store
-
-QUARANTINE = "/v1/quarantine"
+from tests.support.quarantine import QUARANTINE, get, quarantined, send
 
 
 @pytest.fixture(autouse=True)
 async def store(factory: Factory) -> None:
     await add_store(factory)
-
-
-async def send(client: httpx.AsyncClient, *events: Any) -> list[dict[str, Any]]:
-    response = await client.post("/v1/events", content=orjson.dumps(events))
-    assert response.status_code == 202
-    results: list[dict[str, Any]] = response.json()["results"]
-    return results
-
-
-async def quarantined(client: httpx.AsyncClient, sent: Any) -> str:
-    (result,) = await send(client, sent)
-    assert result["outcome"] == "quarantined"
-    item: str = result["quarantine_id"]
-    return item
-
-
-async def get(client: httpx.AsyncClient, item: str) -> dict[str, Any]:
-    response = await client.get(f"{QUARANTINE}/{item}")
-    assert response.status_code == 200, response.text
-    found: dict[str, Any] = response.json()
-    return found
 
 
 async def replay(client: httpx.AsyncClient, item: str, **body: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import orjson
 import pytest
 
 from app.db.engine import Pool
@@ -17,21 +16,13 @@ from tests.api.conftest import Connect, Issue
 from tests.support.facts import delivered, event, opened, retraction, settled
 from tests.support.logs import check_store, read_log
 from tests.support.posting import add_store
-
-QUARANTINE = "/v1/quarantine"
+from tests.support.quarantine import QUARANTINE, send
 
 
 @pytest.fixture(autouse=True)
 async def store(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     await add_store(factory)
     monkeypatch.setattr(quarantine_runs, "PART", 3)
-
-
-async def send(client: httpx.AsyncClient, *events: Any) -> list[dict[str, Any]]:
-    response = await client.post("/v1/events", content=orjson.dumps(events))
-    assert response.status_code == 202
-    results: list[dict[str, Any]] = response.json()["results"]
-    return results
 
 
 async def start(client: httpx.AsyncClient, kind: str, **body: Any) -> dict[str, Any]:

@@ -41,7 +41,7 @@ _DAMAGES: Final = (
     zlib.error,
     etree.XMLSyntaxError,
     ValueError,  # of a zip: places that can't be
-    NotImplementedError,  # of a zip, too: packed in a way that nobody uses
+    NotImplementedError,  # raised by `zipfile` for a part that is packed in a way it can't read
 )
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
 _SHEETS: Final = tuple(name.encode("utf-16-le") for name in ("Workbook", "WORKBOOK", "Book"))
